@@ -62,11 +62,11 @@ func (a *Auth) credential(c *gin.Context, found any, tokens bool, op string) (*a
 	var err error
 	answered := false
 	if asks {
-		written, aborted := c.Writer.Written(), c.IsAborted() // by a handler that calls Logout afterwards, say
+		written, aborted := c.Writer.Written(), c.IsAborted() // a handler may respond before it calls Logout, for example
 		user, err = a.ask(c, g)
 		answered = c.Writer.Written() && !written || c.IsAborted() && !aborted
 		if user == nil && err == nil && !answered && !g.mayHaveToken(c.Request) {
-			return nil, nil // of most requests: nothing more is looked at
+			return nil, nil // most requests end here
 		}
 	}
 	now := a.cfg.Now()
@@ -92,7 +92,7 @@ func (a *Auth) ask(c *gin.Context, g *registry) (*User, error) {
 	v.wrap(c)
 	user, err := a.callAuthenticate(c)
 	v.state.Store(unidentified)
-	if c.Request != &v.request && c.Request.Context().Value(authRequestKey{a}) != any(v) { // the hook has put another request there
+	if c.Request != &v.request && c.Request.Context().Value(authRequestKey{a}) != any(v) { // the hook has replaced the request
 		v = &authRequest{registry: g}
 		v.state.Store(unidentified)
 		v.wrap(c)

@@ -17,8 +17,8 @@ import (
 	"github.com/ginauth/ginauth/internal/sitetest"
 )
 
-// A hook may return the same User for ever, and change it: no request sees another one's
-// changes, nor one of the hook's after it was asked.
+// A hook may always return the same User, and change it. A request must see neither the changes
+// of another request nor later changes of the hook.
 func TestTheUserOfAuthenticateIsCopied(t *testing.T) {
 	t.Parallel()
 	robot := &ginauth.User{Provider: "demo", Subject: "robot", Groups: []string{"machines"}, Data: map[string]string{"shift": "night"}}
@@ -28,7 +28,7 @@ func TestTheUserOfAuthenticateIsCopied(t *testing.T) {
 	s.Engine.GET("/change", s.Auth.LoadUser(), func(c *gin.Context) {
 		u := ginauth.CurrentUser(c)
 		u.Groups[0], u.Data["shift"], u.Subject = "admin", "day", "root"
-		robot.Groups[0], robot.Subject = "admin", "root" // as a hook that fills a cache anew
+		robot.Groups[0], robot.Subject = "admin", "root" // like a hook that refills a cache
 		defer func() { robot.Groups[0], robot.Subject = "machines", "robot" }()
 		s.Auth.RequireAuth(ginauth.HasGroup("machines"))(c)
 		if !c.IsAborted() {
@@ -47,7 +47,7 @@ func TestTheUserOfAuthenticateIsCopied(t *testing.T) {
 	}
 }
 
-// The session of an older system becomes one of ginauth's: SignIn works behind
+// The session of an older system is converted into a ginauth session: SignIn works behind
 // Authenticate, and from the next request on the cookie counts.
 func TestSignInAfterAuthenticate(t *testing.T) {
 	t.Parallel()
@@ -71,7 +71,7 @@ func TestSignInAfterAuthenticate(t *testing.T) {
 	}
 	s.Engine.GET("/carry", s.Auth.LoadUser(), signIn)
 	s.Engine.GET("/bare", signIn)
-	for _, path := range []string{"/carry", "/bare"} { // beside a bearer token no session counts
+	for _, path := range []string{"/carry", "/bare"} { // a session is ignored beside a bearer token
 		if p := s.Ask("GET", path, "Authorization", "Bearer x"); p.Text() != "session.bearer" || len(p.Header.Values("Set-Cookie")) > 0 {
 			t.Errorf("%s: %d %s", path, p.Status, p.Text())
 		}
@@ -85,7 +85,7 @@ func TestSignInAfterAuthenticate(t *testing.T) {
 	}
 }
 
-// A hook, a check and a profile may return a code as it is, alone or wrapped.
+// A hook, a check and a profile may return a bare or wrapped code.
 func TestHooksReturnBareCodes(t *testing.T) {
 	for name, refuse := range map[string]func(code ginauth.Code) error{
 		"bare":    func(code ginauth.Code) error { return code },
@@ -101,10 +101,10 @@ func TestHooksReturnBareCodes(t *testing.T) {
 			s.WantError(s.Get("/login/demo"), ginauth.ErrForbidden)
 			code = ginauth.ErrStoreUnavailable
 			s.WantError(s.Get("/login/demo"), ginauth.ErrStoreUnavailable)
-			code = ginauth.ErrUnauthenticated // would begin a new sign-in, for ever
+			code = ginauth.ErrUnauthenticated // would begin a new sign-in, endlessly
 			s.WantError(s.Get("/login/demo"), ginauth.ErrIdentityRejected)
 			if s.User() != nil {
-				t.Error("somebody is signed in")
+				t.Error("a user is signed in")
 			}
 			s.Engine.GET("/checked", s.Auth.RequireAuth(func(*ginauth.User) error { return refuse(ginauth.ErrUnknownProvider) }), sitetest.Teapot)
 			s.As("ada")
@@ -121,7 +121,8 @@ func TestHooksReturnBareCodes(t *testing.T) {
 	}
 }
 
-// What Authenticate cannot ask for: each entry answers it, and none asks it again.
+// Functions that Authenticate cannot call: each returns an error, and none calls Authenticate
+// again.
 func TestAuthenticateThatAsksForItsOwnUser(t *testing.T) {
 	t.Parallel()
 	const reentered = "hook.authenticate_reentered"
@@ -129,8 +130,8 @@ func TestAuthenticateThatAsksForItsOwnUser(t *testing.T) {
 	link := ginauth.Start{Provider: "demo", Link: true}
 	for name, tt := range map[string]struct {
 		call   func(s *sitetest.Site, c *gin.Context) string
-		want   string // what the hook is told
-		answer string // by the guard; "" where the hook goes on
+		want   string // the error that the hook gets
+		answer string // response of the guard; "" if the hook continues
 	}{
 		"Update": {func(s *sitetest.Site, c *gin.Context) string { return idOf(s.Auth.Update(c, func(*ginauth.User) {})) }, reentered, ""},
 		"Logout": {func(s *sitetest.Site, c *gin.Context) string { return idOf(s.Auth.Logout(c)) }, reentered, ""},
@@ -182,7 +183,7 @@ func TestAuthenticateThatAsksForItsOwnUser(t *testing.T) {
 				s.Ran.Store(0)
 				p := s.Ask(method, "/guarded", sitetest.Plus(sitetest.Fetch, "Origin", s.URL)...)
 				if asked != 1 || told != tt.want {
-					t.Errorf("%s: the hook was asked %d times, and told %q, want once and %q", method, asked, told, tt.want)
+					t.Errorf("%s: the hook was called %d times and got %q, want once and %q", method, asked, told, tt.want)
 				}
 				switch {
 				case tt.answer == "" && (p.Status != http.StatusOK || s.Ran.Load() != 1):
@@ -201,8 +202,7 @@ func TestAuthenticateThatAsksForItsOwnUser(t *testing.T) {
 	}
 }
 
-// A hook that runs the handlers behind the guard meets the next guard as one that asks for
-// its own user.
+// A hook that runs the handlers behind the guard: the next guard treats it as a recursive call.
 func TestAuthenticateThatCallsNext(t *testing.T) {
 	t.Parallel()
 	s := sitetest.New(t, func(_ *sitetest.Site, o *ginauth.Options) {
@@ -216,7 +216,7 @@ func TestAuthenticateThatCallsNext(t *testing.T) {
 	}
 }
 
-// idOf is what an error says it is.
+// idOf returns the id of an error.
 func idOf(err error) string {
 	e, _ := errors.AsType[*ginauth.Error](err)
 	if e == nil {
@@ -228,8 +228,8 @@ func idOf(err error) string {
 	return e.ID
 }
 
-// The user of one Auth may be the credential of another one, whichever way it is asked
-// for, and no handler runs before the guard that asks has decided.
+// The user of one Auth may be the credential of another one, however that Auth reads it, and no
+// handler runs before the guard has decided.
 func TestAuthenticateThatAsksAnotherAuth(t *testing.T) {
 	t.Parallel()
 	first := sitetest.New(t, nil)
@@ -285,13 +285,13 @@ func TestAuthenticateThatAsksAnotherAuth(t *testing.T) {
 			}
 			first.Browser = first.NewBrowser()
 			if p := first.Ask("GET", path, sitetest.Fetch...); p.Status < 400 || first.Ran.Load() != 1 {
-				t.Errorf("%s, for nobody: %d %s, and %d handlers ran", path, p.Status, p.Text(), first.Ran.Load()-1)
+				t.Errorf("%s, without a user: %d %s, and %d handlers ran", path, p.Status, p.Text(), first.Ran.Load()-1)
 			}
 		}
 	}
 }
 
-// Two Auths whose hooks ask each other.
+// Two Auths whose hooks call each other.
 func TestAuthenticateOfTwoThatAskEachOther(t *testing.T) {
 	t.Parallel()
 	var second *ginauth.Auth
@@ -314,11 +314,11 @@ func TestAuthenticateOfTwoThatAskEachOther(t *testing.T) {
 		t.Errorf("%d %s", p.Status, p.Text())
 	}
 	if got := strings.Join(told, ", "); got != "hook.authenticate_reentered, session.unauthenticated" {
-		t.Errorf("the hooks were told %s", got)
+		t.Errorf("the hooks got %s", got)
 	}
 }
 
-// A form that Authenticate has read is the handler's too, and its files are removed.
+// A form that Authenticate has read is available to the handler too, and its files are removed.
 func TestAuthenticateThatReadsTheForm(t *testing.T) {
 	t.Parallel()
 	for _, session := range []bool{true, false} {
@@ -352,13 +352,13 @@ func TestAuthenticateThatReadsTheForm(t *testing.T) {
 	}
 }
 
-// Hooks that call what calls them: each is called once for what it was called for.
+// Hooks that call the function that called them: each hook is called once.
 func TestHooksThatCallBack(t *testing.T) {
 	t.Parallel()
 	calls := 0
 	count := func(t *testing.T) {
 		if calls++; calls > 5 {
-			t.Fatal("the hook calls itself without end") // else the process would end
+			t.Fatal("the hook calls itself endlessly") // otherwise the process would crash
 		}
 	}
 	for name, tt := range map[string]struct {
@@ -443,7 +443,7 @@ func TestHooksThatCallBack(t *testing.T) {
 					t.Error(err)
 				}
 			}}
-		}, func(t *testing.T, s *sitetest.Site) { s.Ask("POST", "/leave") }, 2}, // of the sign-out, and of what it did then
+		}, func(t *testing.T, s *sitetest.Site) { s.Ask("POST", "/leave") }, 2}, // of the sign-out, and of the call in the hook
 		"OnLogin calls a guard, Update and Logout": {func(t *testing.T, s **sitetest.Site) ginauth.Hooks {
 			return ginauth.Hooks{OnLogin: func(c *gin.Context, _ *ginauth.Login) error {
 				count(t)
@@ -486,7 +486,7 @@ func TestHooksThatCallBack(t *testing.T) {
 	}
 }
 
-// A hook that puts another request in place, with a context of its own, is not asked again.
+// A hook that replaces the request by one with another context is not called again.
 func TestAuthenticateThatReplacesTheRequest(t *testing.T) {
 	t.Parallel()
 	asked := 0
@@ -504,7 +504,7 @@ func TestAuthenticateThatReplacesTheRequest(t *testing.T) {
 		}
 		p := s.Ask("GET", "/guarded", sitetest.Fetch...)
 		if asked != 1 || (s.Ran.Load() == 1) != session {
-			t.Errorf("session %v: the hook was asked %d times, and %d handlers ran", session, asked, s.Ran.Load())
+			t.Errorf("session %v: the hook was called %d times, and %d handlers ran", session, asked, s.Ran.Load())
 		}
 		if !session {
 			s.WantError(p, ginauth.ErrUnauthenticated)
@@ -512,7 +512,7 @@ func TestAuthenticateThatReplacesTheRequest(t *testing.T) {
 	}
 }
 
-// What one Auth has refused is nothing to another one on the same request.
+// A rejection by one Auth does not affect another Auth on the same request.
 func TestCredentialThatOneOfTwoAuthsRefuses(t *testing.T) {
 	t.Parallel()
 	asked := 0
@@ -530,9 +530,9 @@ func TestCredentialThatOneOfTwoAuthsRefuses(t *testing.T) {
 		if _, ok := s.Auth.Session(c); ok {
 			t.Error("the first has a session")
 		}
-		for range 2 { // and what it has refused stays so
+		for range 2 { // and its rejection remains
 			if got := idOf(s.Auth.Update(c, func(*ginauth.User) {})); got != "hook.authenticate_invalid" {
-				t.Errorf("the first says %s", got)
+				t.Errorf("the first Auth responded %s", got)
 			}
 		}
 	}, second.RequireAuth(), sitetest.WriteSubject)
@@ -540,11 +540,11 @@ func TestCredentialThatOneOfTwoAuthsRefuses(t *testing.T) {
 		t.Errorf("%d %s\n%s", p.Status, p.Text(), s.Logs)
 	}
 	if asked != 1 {
-		t.Errorf("the hook that refuses was asked %d times", asked)
+		t.Errorf("the rejecting hook was called %d times", asked)
 	}
 }
 
-// An error that the hook returns keeps the ID that it has, and gets one for its code else.
+// An error that the hook returns keeps its ID; without one, it gets an ID for its code.
 func TestIDsOfTheErrorsOfAuthenticate(t *testing.T) {
 	t.Parallel()
 	var refusal error

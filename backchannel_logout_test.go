@@ -21,7 +21,7 @@ func TestBackChannelLogoutReachesSessionsWithoutSID(t *testing.T) {
 		t.Error("a sid alone ended a session that has none")
 	}
 	if s.BackChannel(s.IDP.Sign(sitetest.LogoutHeader, s.LogoutClaims(map[string]any{"sub": "grace", "sid": "other"}))); s.User() == nil {
-		t.Error("another person's logout ended the session")
+		t.Error("the logout of another user ended the session")
 	}
 	s.Clock.Advance(2 * time.Second)
 	if s.BackChannel(s.IDP.Sign(sitetest.LogoutHeader, s.LogoutClaims(map[string]any{"sub": "ada", "sid": "other"}))); s.User() != nil {
@@ -29,8 +29,8 @@ func TestBackChannelLogoutReachesSessionsWithoutSID(t *testing.T) {
 	}
 }
 
-// Anybody can post a logout token. Its header is read before its signature, and
-// what the error of that quotes is not for the log in full.
+// Anyone can post a logout token. Its header is read before its signature is verified, so the
+// log truncates what the error quotes from it.
 func TestStrangersTokenDoesNotFillTheLog(t *testing.T) {
 	s := sitetest.New(t, nil)
 	s.SignIn()
@@ -42,19 +42,19 @@ func TestStrangersTokenDoesNotFillTheLog(t *testing.T) {
 	}
 }
 
-// A provider is told that its logout token was taken, whatever a middleware in
-// front wrote down before.
+// The provider learns that its logout token was accepted, even if middleware in front set
+// another status before.
 func TestBackChannelAnswersOK(t *testing.T) {
 	t.Parallel()
 	s := sitetest.NewLogout(t, func(s *sitetest.Site, _ *ginauth.Options) {
 		s.Engine.Use(func(c *gin.Context) { c.Status(http.StatusNotFound) })
 	})
 	if p := s.BackChannel(s.IDP.Sign(sitetest.LogoutHeader, s.LogoutClaims(sitetest.Claims{"sub": "ada"}))); p.Status != http.StatusOK {
-		t.Errorf("answered %d: %s", p.Status, p.Text())
+		t.Errorf("the response is %d: %s", p.Status, p.Text())
 	}
 }
 
-// A plain OAuth 2.0 provider has no keys, and so no word in signing out.
+// A plain OAuth 2.0 provider has no keys, and so cannot sign users out.
 func TestBackChannelOfAPlainProvider(t *testing.T) {
 	t.Parallel()
 	s := sitetest.NewPlain(t, `{"id":7}`, nil)
@@ -63,7 +63,7 @@ func TestBackChannelOfAPlainProvider(t *testing.T) {
 	s.RefusesLogoutToken(t, p)
 }
 
-// A logout token that cannot be verified now is the provider's to send again.
+// If a logout token cannot be verified now, the provider should send it again.
 func TestBackChannelDuringAnOutage(t *testing.T) {
 	t.Parallel()
 	for _, e := range []authtest.Endpoint{authtest.Discovery, authtest.JWKS} {

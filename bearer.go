@@ -151,8 +151,8 @@ func tokenError(err error) *Error {
 	e := complete(err, Error{Code: ErrStoreUnavailable, ID: "bearer.failed", Op: "verify access token"})
 	switch e.Code {
 	case ErrProviderUnavailable, ErrProviderTimeout:
-		e.status = http.StatusServiceUnavailable // a dependency of this API failed; it is no gateway
-	case ErrIdentityRejected, ErrUserinfoInvalid, ErrIDTokenInvalid: // the codes that a sign-in has for the same claims
+		e.status = http.StatusServiceUnavailable // a dependency of this API failed; the API is not a gateway
+	case ErrIdentityRejected, ErrUserinfoInvalid, ErrIDTokenInvalid: // the codes of sign-ins for the same claims
 		e.Code = ErrInvalidToken
 	}
 	return e
@@ -215,7 +215,7 @@ var noSessionKey = revocationKey(oneSession, "")
 func (a *Auth) verifyToken(ctx context.Context, g *registry, raw string, now time.Time) (*client, *rp.AccessToken, time.Time, error) {
 	fail := func(err error) (*client, *rp.AccessToken, time.Time, error) { return nil, nil, time.Time{}, err }
 	t, err := rp.ParseAccessToken(raw)
-	if err == rp.ErrNotJWT && !isToken68(raw) { // a JWT always is
+	if err == rp.ErrNotJWT && !isToken68(raw) { // every JWT is token68
 		return fail(malformedBearer())
 	}
 	if err == rp.ErrNotJWT && g.tokens.introspect != nil {

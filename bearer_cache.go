@@ -23,7 +23,7 @@ const (
 type bearerCache struct {
 	seed  maphash.Seed
 	sets  [bearerSets]bearerSet
-	mu    sync.Mutex // of those that put, begin and end
+	mu    sync.Mutex // held by put, begin and end
 	calls map[string]*tokenCall
 }
 
@@ -44,10 +44,10 @@ type bearer struct {
 
 // tokenCall is the opening of a token in progress.
 type tokenCall struct {
-	done   chan struct{} // closed when it is over; the rest is read afterwards
+	done   chan struct{} // closed when the call ends; the other fields are read afterwards
 	bearer *bearer
 	err    error
-	gone   bool // the client that waited for it has hung up: the error may be about that
+	gone   bool // the client that began the call has disconnected, which may be the cause of err
 }
 
 func newBearerCache() *bearerCache {
@@ -71,7 +71,7 @@ func (c *bearerCache) find(token string, now time.Time) *bearer {
 	return nil
 }
 
-// accepted reports whether a token was accepted before, also if that is out of date.
+// accepted reports whether a token was accepted before, even if that result is out of date.
 func (c *bearerCache) accepted(token string) bool {
 	hash := maphash.String(c.seed, token)
 	set := c.set(hash)
@@ -95,7 +95,7 @@ func (c *bearerCache) put(b *bearer) {
 	set := c.set(hash)
 	set.remove(hash, b.token)
 	at := set.next
-	for i := range bearerWays { // a free place, or else that of the oldest
+	for i := range bearerWays { // a free slot, or else that of the oldest token
 		if j := (set.next + i) % bearerWays; set.weights[j] == 0 {
 			at = j
 			break

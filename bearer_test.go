@@ -61,7 +61,7 @@ func TestResourceServer(t *testing.T) {
 		t.Errorf("%d %s", w.Code, w.Body)
 	}
 	if n := len(logs.Lines("INFO", "provider.resource_metadata")); n != 1 {
-		t.Errorf("the log says %d times where the metadata is:\n%s", n, &logs)
+		t.Errorf("the log names the address of the metadata %d times:\n%s", n, &logs)
 	}
 	if strings.Contains(logs.String(), "level=WARN") {
 		t.Errorf("warnings: %s", &logs)
@@ -74,8 +74,7 @@ func TestResourceServer(t *testing.T) {
 	}
 }
 
-// Beside providers that people sign in with, one without a client is on no page and has no
-// route.
+// Beside providers for signing in, a provider without a client is on no page and has no route.
 func TestResourceServerBesideSignIns(t *testing.T) {
 	other := sitetest.StartProvider(t, authtest.Config{})
 	s := sitetest.New(t, func(_ *sitetest.Site, o *ginauth.Options) {
@@ -96,11 +95,11 @@ func TestResourceServerBesideSignIns(t *testing.T) {
 	if p := s.Ask("GET", "/orders", "Authorization", token); p.Status != http.StatusOK || !strings.HasPrefix(p.Text(), other.Issuer) {
 		t.Errorf("%d %s", p.Status, p.Text())
 	}
-	mine := authtest.Bearer(s.IDP, apiAudience, "ada", "orders:read")["Authorization"][0] // of a provider without Audience
+	mine := authtest.Bearer(s.IDP, apiAudience, "ada", "orders:read")["Authorization"][0] // from a provider without Audience
 	s.WantError(s.Ask("GET", "/orders", "Authorization", mine), ginauth.ErrInvalidToken)
 }
 
-// What an API demands of its token's user goes back to the client (RFC 9470).
+// The client receives what an API requires of its token's user (RFC 9470).
 func TestStepUpOfATokenIsTheClients(t *testing.T) {
 	s := sitetest.New(t, func(_ *sitetest.Site, o *ginauth.Options) { o.Providers[0].Audience = apiAudience })
 	s.Engine.GET("/payout", s.Auth.RequireAuth(ginauth.HasScope("pay"), ginauth.MaxAge(300e9), ginauth.ACR("mfa")), func(c *gin.Context) { c.Status(http.StatusNoContent) })
@@ -111,15 +110,16 @@ func TestStepUpOfATokenIsTheClients(t *testing.T) {
 	p := ask(nil)
 	s.WantError(p, ginauth.ErrStepUpRequired)
 	if got, want := p.Header.Get("WWW-Authenticate"), `Bearer error="insufficient_user_authentication", max_age="300", acr_values="mfa", resource_metadata="`; !strings.HasPrefix(got, want) || strings.Contains(p.Text(), "login_url") {
-		t.Errorf("the challenge is %q, and the answer %s", got, p.Text())
+		t.Errorf("the challenge is %q, and the response %s", got, p.Text())
 	}
 	if p := ask(func(_, claims map[string]any) { claims["acr"], claims["auth_time"] = "mfa", s.Clock.Now().Unix() }); p.Status != http.StatusNoContent {
 		t.Errorf("%d %s", p.Status, p.Text())
 	}
 }
 
-// AD FS signs access tokens as another issuer than ID tokens, and Microsoft those of version
-// 1.0: TokenIssuer names it. What it is asked about is not verified yet, and anyone can send it.
+// AD FS signs access tokens as another issuer than ID tokens, and so does Microsoft for version
+// 1.0: TokenIssuer returns that issuer. Its argument is not verified yet, and anyone can send
+// it.
 func TestAccessTokensOfAnotherIssuer(t *testing.T) {
 	const issuer = "http://sts.example/adfs/services/trust"
 	idp := sitetest.StartProvider(t, authtest.Config{})
@@ -144,9 +144,9 @@ func TestAccessTokensOfAnotherIssuer(t *testing.T) {
 	}
 }
 
-// An Audience that is an address of the application is the resource that the metadata are
-// about, at the address that RFC 9728, 3.1, makes of it: clients compare it with what they
-// called, and ask for tokens for it (RFC 8707).
+// An Audience that is an address of the application is the resource of the metadata, at the
+// address that RFC 9728, 3.1, derives from it: clients compare the resource with the address
+// that they called, and request tokens for it (RFC 8707).
 func TestMetadataAreAboutTheAudience(t *testing.T) {
 	idp := sitetest.StartProvider(t, authtest.Config{})
 	for _, test := range []struct{ audience, resource, at string }{

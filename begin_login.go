@@ -13,8 +13,8 @@ import (
 	"github.com/ginauth/ginauth/internal/rp"
 )
 
-// startDataLimit is how many bytes the names and values of Start.Data may have. A
-// login state with so many takes about 1.7 KB, so that a browser has room for three.
+// startDataLimit is the maximum size of the names and values of Start.Data in bytes. A login
+// state of that size takes about 1.7 KB, so that a browser has room for three.
 const startDataLimit = 1 << 10
 
 // Start describes a sign-in for [Auth.BeginLogin].
@@ -96,8 +96,8 @@ func (a *Auth) BeginLogin(c *gin.Context, start Start) (location string, err err
 	return a.sendToProvider(c, g, cl, state, start.Params, nil)
 }
 
-// mayBegin refuses requests that must not begin a sign-in, whatever the handler says:
-// those that the user did not ask for.
+// mayBegin rejects requests that must not begin a sign-in even if a handler calls BeginLogin:
+// above all those that the user did not initiate.
 func (a *Auth) mayBegin(c *gin.Context) error {
 	const op = "begin sign-in"
 	r := c.Request
@@ -111,12 +111,12 @@ func (a *Auth) mayBegin(c *gin.Context) error {
 	case c.Writer.Written():
 		return a.answerWritten(c, op, "call BeginLogin before writing the response")
 	case r.Header.Get("Sec-Fetch-Dest") == "empty" && (a.cfg.isOwnPage(r) || slices.Contains(a.cfg.TrustedOrigins, r.Header.Get("Origin"))):
-		return nil // a script asks, to open the address itself
+		return nil // a script of the page, which navigates to the returned URL
 	}
 	return checkNavigation(r)
 }
 
-// startedAt returns the provider of that name, or the only one if there is no name.
+// startedAt returns the provider of that name, or the only provider if name is empty.
 func (g *registry) startedAt(name string) (*client, error) {
 	if name == "" && len(g.order) == 1 {
 		name = g.order[0]
@@ -124,7 +124,7 @@ func (g *registry) startedAt(name string) (*client, error) {
 	return g.provider(name)
 }
 
-// checkStart checks what a handler wants of a sign-in.
+// checkStart checks the Data and Params of a Start, and whether its provider supports them.
 func (c *client) checkStart(start Start) error {
 	if c.isPage() && (len(start.Data) > 0 || len(start.Params) > 0 || start.Link) {
 		return &Error{Code: ErrBadRequest, ID: "login.start_page", Op: "begin sign-in", Provider: c.provider.Name, Reason: "the provider is a page of the application, to which Start.Data, Start.Params and Start.Link are not passed",
@@ -143,7 +143,7 @@ func (c *client) checkStart(start Start) error {
 		switch _, configured := c.provider.AuthParams[name]; {
 		case rp.ProtocolParam(name) || name == c.provider.Quirks.ClientIDParam:
 			what = "which is a protocol parameter"
-		case configured: // they win, as they do over LoginParams
+		case configured: // AuthParams take precedence, as they do over LoginParams
 			what = "which is also in Provider.AuthParams"
 		case c.provider.Issuer == "" && slices.Contains(unverifiable, name):
 			what = "which cannot be verified without an Issuer, because there is no ID token"
@@ -160,9 +160,9 @@ func (c *client) checkStart(start Start) error {
 	return nil
 }
 
-// askToLink returns who asks to link another account, for the login state. Only a POST
-// from a page of this origin can ask: an attacker's page would tie the attacker's
-// account to the user's.
+// askToLink returns the key of the user who asks to link another account, for the login state.
+// Only a POST from a page of this origin is accepted: an attacker's page could otherwise link
+// the attacker's account to the user's.
 func (a *Auth) askToLink(c *gin.Context, g *registry) (of string, err error) {
 	r := c.Request
 	site := r.Header.Get("Sec-Fetch-Site")
@@ -175,7 +175,8 @@ func (a *Auth) askToLink(c *gin.Context, g *registry) (of string, err error) {
 	switch {
 	case err != nil:
 	case identified && isHandedOnByFirefox(r.Header):
-		// The session's cookie would prove that the form is no other site's.
+		// A SameSite session cookie would prove that the form is from this site; the credential
+		// of Hooks.Authenticate does not.
 		err = &Error{Code: ErrCrossOrigin, ID: "login.link_worker", Op: "link account", Reason: "the origin of the form to link an account is unknown: Firefox omits it behind a service worker",
 			Fix: `let the browser handle navigations in the service worker: if (e.request.mode === "navigate") return`}
 	case user == nil:
@@ -185,11 +186,11 @@ func (a *Auth) askToLink(c *gin.Context, g *registry) (of string, err error) {
 	return of, err
 }
 
-// linkingUser returns the user of a request that links another account, and what tells
-// them apart from every other: the id of their session or, of a user that
-// Hooks.Authenticate identifies, a hash of who they are, which no session has as its id.
+// linkingUser returns the user of a request that links another account, and a unique key of
+// that user: the session id or, if Hooks.Authenticate identified the user, a hash of Issuer and
+// Subject, which is never a session id.
 func (a *Auth) linkingUser(c *gin.Context, g *registry) (user *User, of string, identified bool, err error) {
-	if g.takesTokens() && g.hasToken(c.Request) { // it would be worth a session as its user, whatever its scopes
+	if g.takesTokens() && g.hasToken(c.Request) { // linking would turn the token into a session, regardless of its scopes
 		return nil, "", false, noSession("link account")
 	}
 	v, err := a.identifiedBy(c, "link account")

@@ -14,34 +14,34 @@ import (
 )
 
 const (
-	mostFollows = 8 // runs of Follow that do not return although they should
-	mostBeats   = 8 // calls of Beat at a time
+	mostFollows = 8 // concurrent calls of Follow: canceled ones may not have returned
+	mostBeats   = 8 // concurrent calls of Beat
 	joinWait    = 800 * time.Millisecond
 	silentAfter = 2 * leaseLife
 	pauseLeast  = 25 * time.Millisecond
 	pauseMost   = 400 * time.Millisecond
-	vainRuns    = 4 // in a row, in about two seconds, are no restart of the store: that is logged
+	vainRuns    = 4 // failed runs in a row, about two seconds, after which a warning is logged: a restart of the store is shorter
 )
 
 // feed is the state of one run of Follow: the received watermarks and the lease. Methods of a
 // nil feed report no lease.
 type feed struct {
-	began time.Time // that of cachedRevocations
+	began time.Time // as in cachedRevocations
 	limit int
 
-	// lease is when the latest beat that came back was sent. It has both of the system's
-	// clocks: the monotonic one, which cannot be set, and the other, which advances while a
-	// machine is suspended.
+	// lease is the time at which the latest beat that came back was sent. It has readings of
+	// both clocks: the monotonic clock, which cannot be set, and the wall clock, which advances
+	// while the machine is suspended.
 	lease  atomic.Pointer[time.Time]
 	memory atomic.Pointer[memory] // nil before Live
-	failed atomic.Pointer[error]  // of the last beat that failed
+	failed atomic.Pointer[error]  // the error of the last failed beat
 
-	joined chan struct{} // gets a value at Live
+	joined chan struct{} // receives a value when Follow calls Live
 
 	mu    sync.Mutex
-	heard time.Time           // Live, or the last of our beats
-	token uint64              // of the last beat
-	sent  [4 * mostBeats]sent // by token, the latest ones
+	heard time.Time           // when Live was called or a beat of this process last came back
+	token uint64              // of the last beat sent
+	sent  [4 * mostBeats]sent // the latest beats, by token
 }
 
 type sent struct {
@@ -52,12 +52,12 @@ type sent struct {
 // memory holds watermarks received and queried without a gap. It is replaced as a whole when
 // it is full: a session queried after that does not need earlier watermarks.
 type memory struct {
-	known *marks.Seen  // sessions, with when the store was asked about them
-	heard *marks.Table // marks, in milliseconds of Unix time, and 1 in place of 0
+	known *marks.Seen  // sessions, with the time of the query
+	heard *marks.Table // watermarks in Unix milliseconds, with 1 in place of 0
 }
 
 func (c *cachedRevocations) newFeed() *feed {
-	// Tokens begin anywhere: another Cached on the same store hears ours too.
+	// Tokens start at a random number, since another Cached on the same store receives them, too.
 	return &feed{began: c.began, limit: c.limit, token: rand.Uint64(), heard: time.Now(), joined: make(chan struct{}, 1)}
 }
 
@@ -67,8 +67,8 @@ func (f *feed) newMemory() *memory {
 
 func (f *feed) since(t time.Time) int64 { return int64(t.Sub(f.began)) + 1 }
 
-// leased reports whether at the time now every mark was heard whose Revoke had returned
-// leaseLife before.
+// leased reports whether, at the time now, every watermark has been received whose Revoke
+// returned at least leaseLife earlier.
 func (f *feed) leased(now time.Time) bool {
 	if f == nil {
 		return false
@@ -85,7 +85,7 @@ func (f *feed) remembers() *memory {
 }
 
 // recall returns the watermarks of a recently queried session that were received or read
-// since. Older ones were in the store's answer, or had expired.
+// since. Older ones were in the store's response, or had expired.
 func (f *feed) recall(id [16]byte, keys *[4]RevocationKey, now time.Time) (found [4]time.Time, known bool) {
 	m := f.memory.Load()
 	if m == nil {
@@ -103,20 +103,20 @@ func (f *feed) recall(id [16]byte, keys *[4]RevocationKey, now time.Time) (found
 	return found, true
 }
 
-// learn caches the store's answer. m existed before the query.
+// learn caches the store's response. m must have been created before the query was sent.
 func (f *feed) learn(m *memory, id [16]byte, keys *[4]RevocationKey, found *[4]time.Time, asked int64) {
 	for i, at := range found {
 		if !at.IsZero() && !f.remember(m, keys[i], at) {
 			return
 		}
 	}
-	// The marks first: who finds the session has to find them too.
+	// The watermarks come first: a reader that finds the session must also find them.
 	if !m.known.Put(id, asked, f.oldest(time.Now())) {
 		f.renew(m)
 	}
 }
 
-// oldest is when the store was asked about the oldest session that is still known.
+// oldest returns the earliest query time for which a session is still cached.
 func (f *feed) oldest(now time.Time) int64 { return f.since(now) - int64(knownLife) }
 
 // raise stores a received watermark.
@@ -128,8 +128,8 @@ func (f *feed) raise(key RevocationKey, at time.Time) {
 
 // remember returns false if m is full; it must then be replaced.
 func (f *feed) remember(m *memory, key RevocationKey, at time.Time) bool {
-	// Both clocks of the table are the monotonic one: a mark must not go before the
-	// sessions that it ends.
+	// Both clocks of the table are set from the monotonic clock: a watermark must not expire
+	// before the sessions that it revokes.
 	now := f.since(time.Now())
 	value := millis(at)
 	if value == 0 {
@@ -142,11 +142,11 @@ func (f *feed) remember(m *memory, key RevocationKey, at time.Time) bool {
 	return false
 }
 
-// renew forgets everything. A mark that found no room is in the store: a session that is
-// asked about from now on has it in the answer.
+// renew clears the memory. A watermark for which there was no room is in the store, whose
+// responses to later queries include it.
 func (f *feed) renew(m *memory) { f.memory.CompareAndSwap(m, f.newMemory()) }
 
-// follower is what Follow gets.
+// follower returns the functions for Follow to call.
 func (f *feed) follower() Follower {
 	return Follower{Live: f.live, Mark: f.raise, Beat: f.beat}
 }
@@ -158,7 +158,7 @@ func (f *feed) live() {
 	f.memory.Store(f.newMemory())
 	select {
 	case f.joined <- struct{}{}:
-	default: // it has said so before
+	default: // Live was called before
 	}
 }
 
@@ -168,7 +168,7 @@ func (f *feed) beat(token uint64) {
 	defer f.mu.Unlock()
 	s := &f.sent[token%uint64(len(f.sent))]
 	if s.at.IsZero() || s.token != token {
-		return // another's, or one of a run before
+		return // of another process, or of an earlier run
 	}
 	f.heard = time.Now()
 	at := s.at
@@ -195,10 +195,10 @@ func (f *feed) silent(now time.Time) bool {
 	return now.Sub(f.heard) > wait
 }
 
-// awake notes that there are requests, sees to it that marks are followed, and returns
-// the run that follows them, if any.
+// awake records that there are requests, starts run if it is not running, and returns the feed
+// of the current run, or nil.
 func (c *cachedRevocations) awake() *feed {
-	if !c.used.Load() { // requests on many cores would fight for what each of them writes to
+	if !c.used.Load() { // a write per request would be contended on many cores
 		c.used.Store(true)
 	}
 	if !c.running.Load() && c.running.CompareAndSwap(false, true) {
@@ -210,7 +210,7 @@ func (c *cachedRevocations) awake() *feed {
 // run follows the store until there are no more requests.
 func (c *cachedRevocations) run() {
 	var idle idleness
-	vain := 0 // runs in a row of which nothing was believed
+	vain := 0 // runs in a row that never had a lease
 	for pause := pauseLeast; ; {
 		believed, err := c.follow(&idle)
 		c.trouble.Store(&err)
@@ -222,7 +222,7 @@ func (c *cachedRevocations) run() {
 		}
 		if idle.look(c, time.Now()) {
 			c.running.Store(false)
-			// A request that came meanwhile has found running true.
+			// A request that arrived in the meantime found running true, and started no run.
 			if !c.used.Load() || !c.running.CompareAndSwap(false, true) {
 				return
 			}
@@ -232,12 +232,12 @@ func (c *cachedRevocations) run() {
 		if believed {
 			pause = pauseLeast
 		}
-		time.Sleep(pause/2 + rand.N(pause)) // apart from the other replicas
+		time.Sleep(pause/2 + rand.N(pause)) // replicas must not retry in step
 		pause = min(2*pause, pauseMost)
 	}
 }
 
-// tell calls the listeners with the reason why marks cannot be followed.
+// tell calls the listeners with the error that prevents following watermarks.
 func (c *cachedRevocations) tell(err error) {
 	c.mu.Lock()
 	listeners := slices.Clone(c.listeners)
@@ -247,7 +247,7 @@ func (c *cachedRevocations) tell(err error) {
 	}
 }
 
-// onTrouble registers a function that is called when marks cannot be followed for a while.
+// onTrouble registers a function that is called when watermarks cannot be followed for a while.
 func (c *cachedRevocations) onTrouble(listener func(error)) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -257,7 +257,7 @@ func (c *cachedRevocations) onTrouble(listener func(error)) {
 // idleness tracks the time without requests.
 type idleness struct{ since time.Time }
 
-// look reports whether there were none for idleAfter.
+// look reports whether there were no requests for idleAfter.
 func (i *idleness) look(c *cachedRevocations, now time.Time) bool {
 	if c.used.Swap(false) || i.since.IsZero() {
 		i.since = now
@@ -265,9 +265,9 @@ func (i *idleness) look(c *cachedRevocations, now time.Time) bool {
 	return now.Sub(i.since) > idleAfter
 }
 
-// follow is one run of Follow, with its beats. It returns when Follow does, when nothing
-// is heard of it, and when there are no more requests. It reports whether any beat came
-// back, and why it ended.
+// follow calls Follow once, and sends beats while it runs. It returns when Follow does, when
+// the feed is silent, and when there are no more requests. It reports whether any beat came
+// back, and why the run ended.
 func (c *cachedRevocations) follow(idle *idleness) (believed bool, err error) {
 	tick := time.NewTicker(beatEvery)
 	defer tick.Stop()
@@ -292,7 +292,7 @@ func (c *cachedRevocations) follow(idle *idleness) (believed bool, err error) {
 		case <-f.joined: // the first beat need not wait for a tick
 			c.beat(ctx, f)
 		case <-tick.C:
-			now := time.Now() // not the tick's: it may have waited for us
+			now := time.Now() // not the time of the tick, which may be late
 			if idle.look(c, now) {
 				return f.lease.Load() != nil, errIdle
 			}
@@ -307,20 +307,20 @@ func (c *cachedRevocations) follow(idle *idleness) (believed bool, err error) {
 	}
 }
 
-// beat sends a beat, unless many are under way: a store that hangs gets no more.
+// beat sends a beat, unless mostBeats are in progress: a store that hangs receives no more.
 func (c *cachedRevocations) beat(ctx context.Context, f *feed) {
 	select {
 	case c.beats <- struct{}{}:
 	default:
 		return
 	}
-	token := f.next() // its time is taken before it is sent
+	token := f.next() // records the time, before the beat is sent
 	go func() {
 		defer func() { <-c.beats }()
 		ctx, cancel := context.WithTimeoutCause(ctx, leaseLife, errBeat)
 		defer cancel()
 		if err := contain.Do(func() error { return c.store.Beat(ctx, token) }); err != nil {
-			f.failed.Store(&err) // for Diagnose: that it does not come back, is what counts
+			f.failed.Store(&err) // for Diagnose; the lease ends anyway, because the beat does not come back
 		}
 	}()
 }
@@ -340,8 +340,8 @@ func (f *feed) silence() error {
 	return errSilent
 }
 
-// settle waits until memory is believed, and returns nil, or until Follow has ended, and
-// returns what ended it.
+// settle waits until the feed has a lease, and returns nil, or until Follow has ended, and
+// returns the error that ended it.
 func (c *cachedRevocations) settle(ctx context.Context) error {
 	tick := time.NewTicker(beatEvery / 5)
 	defer tick.Stop()

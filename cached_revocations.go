@@ -13,13 +13,13 @@ import (
 )
 
 // Followed is a [Revocations] that notifies every process of the watermarks that any of them
-// raises; [Cached] then answers from memory. Package redisstate implements it on Redis;
+// raises; [Cached] then reads them from memory. Package redisstate implements it on Redis;
 // docs/replicas.md has an implementation on PostgreSQL.
 //
-// Revoke must store the watermark and publish it in one atomic step. In two steps, a process
-// that stops in between leaves a watermark that is stored and not published, or published and
-// not stored. Watermarks must fail where Revoke would fail, such as at a server that was
-// demoted or has lost its replicas: its answers are cached for 15 minutes.
+// Revoke must store the watermark and publish it in one atomic step. With two steps, a process
+// that stops between them leaves a watermark that is stored but not published, or published but
+// not stored. Watermarks must fail where Revoke would fail, for example at a server that was
+// demoted or has lost its replicas, since their results are cached for 15 minutes.
 type Followed interface {
 	Revocations
 
@@ -51,30 +51,28 @@ type Follower struct {
 // The times of Cached. The guarantee in docs/replicas.md follows from them.
 const (
 	beatEvery  = 50 * time.Millisecond
-	leaseLife  = 250 * time.Millisecond // from before a beat was sent
-	askWait    = 450 * time.Millisecond // so that the answer is 503 within 500 ms
-	roomWait   = 100 * time.Millisecond // of askWait: a query that begins later would be sent in vain
+	leaseLife  = 250 * time.Millisecond // since just before a beat was sent
+	askWait    = 450 * time.Millisecond // so that the response is a 503 within 500 ms
+	roomWait   = 100 * time.Millisecond // of askWait: a later query would not be answered in time
 	mostAsks   = 16                     // queries at a time: see ask
-	knownLife  = 15 * time.Minute       // then a session is asked about again
+	knownLife  = 15 * time.Minute       // then the store is queried about a session again
 	heardLife  = knownLife + 5*time.Minute
 	idleAfter  = time.Minute
-	cacheLimit = memoryLimit // sessions, and marks, that one process remembers
+	cacheLimit = memoryLimit // sessions, and as many watermarks, that one process caches
 )
 
-// Cached returns Revocations that answer Watermarks from this process's memory and everything
-// else from the store. With it, requests of a signed-in user query the store once in 15
-// minutes.
+// Cached returns Revocations that read watermarks from this process's memory, and use the store
+// for everything else. With it, requests of a signed-in user query the store once in 15 minutes.
 //
 //	Revocations: ginauth.Cached(redisstate.New(client, "myapp:")),
 //
-// The process receives the watermarks of all replicas. It relies on its memory for 250 ms from
-// sending a beat that came back through the store. A sign-out at another replica therefore
+// The process receives the watermarks of all replicas. It relies on its memory for 250 ms after
+// sending a beat that returned through the store. A sign-out at another replica therefore
 // normally takes effect here within a few milliseconds, and in every case before any request
-// that begins 250 ms after the sign-out returned, whatever happens to the store and the
-// network. A sign-out in this process takes effect at once. Without a recent beat, and for a
-// session that is not cached, the store is queried, for at most 450 ms and with at most 16
-// queries at a time; if that fails, guarded requests are answered with 503
-// ([ErrStoreUnavailable]).
+// that begins 250 ms after the sign-out returned, even if the store or the network fails. A
+// sign-out in this process takes effect immediately. Without a recent beat, and for a session
+// that is not cached, the store is queried, for at most 450 ms and with at most 16 queries at a
+// time; if that fails, guarded requests get 503 ([ErrStoreUnavailable]).
 //
 // Every replica must use the same store, in a version that publishes its watermarks.
 //
@@ -97,13 +95,13 @@ func newCachedRevocations(store Followed, limit int) *cachedRevocations {
 // messages of an abandoned run have no effect.
 type cachedRevocations struct {
 	store Followed
-	limit int       // of sessions, and of marks
+	limit int       // of sessions, and of watermarks
 	began time.Time // origin of times, by the monotonic clock
 	seeds [2]maphash.Seed
 
 	feed    atomic.Pointer[feed]
 	running atomic.Bool           // a goroutine is following
-	used    atomic.Bool           // since it last looked
+	used    atomic.Bool           // by a request since the last look for idleness
 	trouble atomic.Pointer[error] // what ended the last run of Follow
 	follows chan struct{}
 	beats   chan struct{}
@@ -178,8 +176,8 @@ func (c *cachedRevocations) awaitRoom(ctx context.Context) error {
 	}
 }
 
-// ask queries the store. The answer is cached only if watermarks were already being received
-// before the query was sent: then every watermark that the answer lacks will be received.
+// ask queries the store. The response is cached only if watermarks were already being received
+// before the query was sent: then every watermark that the response lacks will be received.
 //
 // Only mostAsks queries are in progress at a time. After an interruption every session is
 // queried again; without a limit, the heartbeats would wait behind the queries, and without

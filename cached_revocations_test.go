@@ -20,18 +20,18 @@ import (
 	"github.com/ginauth/ginauth/internal/sitetest"
 )
 
-// tape is a store that can be followed, by any number of processes, and that a test
-// delays, cuts and stops. Its clock is that of a synctest bubble, so that a test about
-// 250 ms neither waits for them nor is late.
+// tape is a store that any number of processes can follow, and that a test delays, disconnects
+// and stops. Its clock is that of a synctest bubble, so that a test about 250 ms neither waits
+// nor is late.
 type tape struct {
 	mu      sync.Mutex
 	marks   map[ginauth.RevocationKey]time.Time
 	feeds   map[*tapeFeed]bool
-	wait    chan struct{} // while it is not nil, Watermarks waits for it after it has read
-	gate    chan struct{} // while it is not nil, Follow waits for it before it begins
+	wait    chan struct{} // if not nil, Watermarks waits for it after reading
+	gate    chan struct{} // if not nil, Follow waits for it before it begins
 	down    bool
 	mute    bool // Follow never becomes live
-	lost    bool // messages are lost, which is noticed when the next one comes
+	lost    bool // messages are lost, which the next message reveals
 	late    time.Duration
 	asked   atomic.Int64
 	follows atomic.Int64
@@ -56,7 +56,7 @@ func newTape() *tape {
 
 var errDown = errors.New("the store is down")
 
-// do calls f at a moment of the store's own.
+// do calls f at a separate moment of the clock.
 func (s *tape) do(f func()) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -67,14 +67,14 @@ func (s *tape) do(f func()) error {
 	return nil
 }
 
-// set changes how the store behaves.
+// set changes the behaviour of the store.
 func (s *tape) set(f func()) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	f()
 }
 
-// followers is how many runs of Follow there are.
+// followers returns the number of running calls of Follow.
 func (s *tape) followers() (n int) {
 	s.set(func() { n = len(s.feeds) })
 	return n
@@ -95,7 +95,7 @@ func (s *tape) tell(m tapeMessage) {
 	}
 }
 
-// cut ends all runs of Follow.
+// cut ends all calls of Follow.
 func (s *tape) cut() {
 	s.set(func() {
 		for f := range s.feeds {
@@ -182,7 +182,7 @@ func (s *tape) Beat(_ context.Context, token uint64) error {
 	return s.do(func() { s.tell(tapeMessage{token: token}) })
 }
 
-// keysOf are the keys of a session.
+// keysOf returns the keys of a session.
 func keysOf(n int) (keys [4]ginauth.RevocationKey) {
 	for i := range keys {
 		binary.BigEndian.PutUint32(keys[i][:], uint32(n))
@@ -191,13 +191,13 @@ func keysOf(n int) (keys [4]ginauth.RevocationKey) {
 	return keys
 }
 
-// process is what the requests of one process see.
+// process is the view of the requests of one process.
 type process struct {
 	t *testing.T
 	ginauth.Revocations
 }
 
-// admitted asks whether a session has no mark.
+// admitted reports whether a session has no mark.
 func (p process) admitted(n int) bool {
 	p.t.Helper()
 	marks, err := p.Watermarks(p.t.Context(), keysOf(n))
@@ -214,7 +214,7 @@ func (p process) revoke(n int) {
 	}
 }
 
-// warm makes sessions known, and waits for the lease.
+// warm queries sessions, and waits for the lease.
 func (p process) warm(sessions ...int) {
 	p.t.Helper()
 	p.admitted(0)
@@ -224,8 +224,8 @@ func (p process) warm(sessions ...int) {
 	}
 }
 
-// inBubble runs a test in a bubble, and ends when nothing follows any more: a goroutine
-// that is left fails it.
+// inBubble runs a test in a bubble, and returns when no call of Follow is left: a remaining
+// goroutine fails the test.
 func inBubble(t *testing.T, test func(t *testing.T, s *tape, p, other process)) {
 	t.Helper()
 	synctest.Test(t, func(t *testing.T) {
@@ -247,13 +247,13 @@ func TestCachedAnswersFromMemory(t *testing.T) {
 			p.admitted(1)
 		}
 		if n := s.asked.Load() - before; n != 0 {
-			t.Errorf("in 14 minutes the store was asked %d times", n)
+			t.Errorf("in 14 minutes the store was queried %d times", n)
 		}
 		time.Sleep(30 * time.Second)
 		p.admitted(1)
 		time.Sleep(31 * time.Second)
 		if p.admitted(1); s.asked.Load() != before+1 {
-			t.Errorf("after 15 minutes the store was asked %d times", s.asked.Load()-before)
+			t.Errorf("after 15 minutes the store was queried %d times", s.asked.Load()-before)
 		}
 	})
 }
@@ -282,12 +282,12 @@ func TestCachedHearsOtherProcesses(t *testing.T) {
 			t.Error("another session is not admitted")
 		}
 		if n := s.asked.Load() - before; n != 0 {
-			t.Errorf("the store was asked %d times", n)
+			t.Errorf("the store was queried %d times", n)
 		}
 	})
 }
 
-// The marks of all four keys count, as they were read and as they were heard.
+// The marks of all four keys count, whether they were read or received.
 func TestCachedAnswersWithTheMarks(t *testing.T) {
 	inBubble(t, func(t *testing.T, s *tape, p, other process) {
 		keys, old, new := keysOf(1), time.UnixMilli(1000), time.UnixMilli(2000)
@@ -322,7 +322,7 @@ func TestCachedRefusesItsOwnSignOutsAtOnce(t *testing.T) {
 	})
 }
 
-// Nothing is heard any more, and nothing says so.
+// Messages stop arriving, without an error.
 func TestCachedBelievesItsMemoryForALease(t *testing.T) {
 	inBubble(t, func(t *testing.T, s *tape, p, other process) {
 		p.warm(1)
@@ -335,7 +335,7 @@ func TestCachedBelievesItsMemoryForALease(t *testing.T) {
 	})
 }
 
-// A beat proves what was heard before it was sent, not before it was heard.
+// A beat confirms messages sent before the beat was sent, not before it was received.
 func TestCachedCountsALeaseFromBeforeTheBeatWasSent(t *testing.T) {
 	inBubble(t, func(t *testing.T, s *tape, p, other process) {
 		s.late = 200 * time.Millisecond
@@ -344,7 +344,7 @@ func TestCachedCountsALeaseFromBeforeTheBeatWasSent(t *testing.T) {
 		p.admitted(1)
 		time.Sleep(2 * time.Millisecond)
 		other.revoke(1)
-		time.Sleep(199 * time.Millisecond) // the beat has been heard, and the mark not yet
+		time.Sleep(199 * time.Millisecond) // the beat has been received, but not yet the mark
 		s.set(func() { s.lost = true })
 		time.Sleep(52 * time.Millisecond)
 		if p.admitted(1) {
@@ -353,7 +353,7 @@ func TestCachedCountsALeaseFromBeforeTheBeatWasSent(t *testing.T) {
 	})
 }
 
-// Two of them on one store, with beats that cross: each counts its own.
+// Two processes on one store, with beats that cross: each counts only its own.
 func TestCachedCountsItsOwnBeats(t *testing.T) {
 	inBubble(t, func(t *testing.T, s *tape, p, other process) {
 		s.late = 100 * time.Millisecond
@@ -364,7 +364,7 @@ func TestCachedCountsItsOwnBeats(t *testing.T) {
 		p.admitted(1)
 		time.Sleep(11 * time.Millisecond) // the other has sent a beat
 		other.revoke(1)
-		time.Sleep(99 * time.Millisecond) // which has been heard, and the mark not yet
+		time.Sleep(99 * time.Millisecond) // which has been received, but not yet the mark
 		s.set(func() { s.lost = true })
 		time.Sleep(152 * time.Millisecond)
 		if p.admitted(1) {
@@ -382,7 +382,7 @@ func TestCachedForgetsWhenItMayHaveMissedSomething(t *testing.T) {
 		for range 100 {
 			time.Sleep(10 * time.Millisecond) // until it is followed again
 			if p.admitted(1) {
-				t.Fatal("a session that was revoked while nothing was followed is admitted")
+				t.Fatal("a session that was revoked while the store was not followed is admitted")
 			}
 		}
 		before := s.asked.Load()
@@ -392,7 +392,7 @@ func TestCachedForgetsWhenItMayHaveMissedSomething(t *testing.T) {
 	})
 }
 
-// A response that was read before Follow was live may lack a mark that is never delivered.
+// A response that was read before Follow was live may lack a mark that will never be delivered.
 func TestCachedRemembersNothingFromBeforeItFollowed(t *testing.T) {
 	inBubble(t, func(t *testing.T, s *tape, p, other process) {
 		s.wait, s.gate = make(chan struct{}), make(chan struct{})
@@ -408,7 +408,7 @@ func TestCachedRemembersNothingFromBeforeItFollowed(t *testing.T) {
 		time.Sleep(100 * time.Millisecond) // now it is followed
 		close(read)
 		if one, two := <-done, <-done; !one || !two {
-			t.Error("what was read is not what was answered")
+			t.Error("the result differs from the store's response")
 		}
 		time.Sleep(60 * time.Millisecond)
 		if p.admitted(1) {
@@ -417,8 +417,8 @@ func TestCachedRemembersNothingFromBeforeItFollowed(t *testing.T) {
 	})
 }
 
-// A mark that expires in the store may be read as none elsewhere: a session that begins
-// then has to be the same everywhere.
+// A mark that expires in the store may be missing in another process's response: a session that
+// begins then must be treated equally everywhere.
 func TestCachedForgetsWhatHasExpiredInTheStore(t *testing.T) {
 	inBubble(t, func(t *testing.T, s *tape, p, other process) {
 		p.warm(1)
@@ -474,7 +474,7 @@ func TestCachedAnswersOrFailsInTime(t *testing.T) {
 		defer close(s.wait)
 		start := time.Now()
 		if _, err := p.Watermarks(t.Context(), keysOf(1)); err == nil || time.Since(start) >= 500*time.Millisecond {
-			t.Errorf("a store that hangs was asked for %v: %v", time.Since(start), err)
+			t.Errorf("the query of a hanging store took %v: %v", time.Since(start), err)
 		}
 		gone, cancel := context.WithCancel(t.Context())
 		cancel()
@@ -485,7 +485,7 @@ func TestCachedAnswersOrFailsInTime(t *testing.T) {
 	})
 }
 
-// A store that is down is not believed, nor asked without end.
+// A store that is down is neither trusted nor queried endlessly.
 func TestCachedWithAStoreThatIsDown(t *testing.T) {
 	inBubble(t, func(t *testing.T, s *tape, p, other process) {
 		p.warm(1)
@@ -493,7 +493,7 @@ func TestCachedWithAStoreThatIsDown(t *testing.T) {
 		s.cut()
 		time.Sleep(250 * time.Millisecond)
 		if _, err := p.Watermarks(t.Context(), keysOf(1)); !errors.Is(err, errDown) {
-			t.Errorf("without the store the answer is %v", err)
+			t.Errorf("without the store the result is %v", err)
 		}
 		before := s.follows.Load()
 		time.Sleep(10 * time.Second)
@@ -505,12 +505,12 @@ func TestCachedWithAStoreThatIsDown(t *testing.T) {
 		before = s.asked.Load()
 		p.admitted(1)
 		if p.admitted(1); s.asked.Load() != before+1 {
-			t.Error("a second after the store is back, it is still asked each time")
+			t.Error("a second after the store is back, it is still queried each time")
 		}
 	})
 }
 
-// broken is a store of which Follow and Beat do not behave.
+// broken is a store whose Follow and Beat misbehave.
 type broken struct {
 	*tape
 	follow func(ctx context.Context, to ginauth.Follower) error
@@ -585,7 +585,7 @@ func TestCachedWithAStoreThatDoesNotBehave(t *testing.T) {
 					}
 					time.Sleep(5 * time.Millisecond)
 					if got := s.asked.Load(); got != int64(n+1) {
-						t.Fatalf("the store was asked %d times for %d requests", got, n+1)
+						t.Fatalf("the store was queried %d times for %d requests", got, n+1)
 					}
 				}
 				if n := s.follows.Load(); n < 2 || n > 100 {
@@ -598,8 +598,8 @@ func TestCachedWithAStoreThatDoesNotBehave(t *testing.T) {
 	}
 }
 
-// A store that cannot be followed works, at the cost of a question for each request:
-// that is said where one looks for it.
+// A store that cannot be followed works, at the cost of a query for each request: Diagnose
+// reports it.
 func TestDiagnoseSaysThatRevocationsAreNotFollowed(t *testing.T) {
 	diagnose := func(s *broken) []*ginauth.Error {
 		auth, err := ginauth.Mount(gin.New(), ginauth.Options{
@@ -612,7 +612,7 @@ func TestDiagnoseSaysThatRevocationsAreNotFollowed(t *testing.T) {
 		return slices.DeleteFunc(auth.Diagnose(t.Context()).Warnings, func(e *ginauth.Error) bool { return e.ID != "options.revocations.deaf" })
 	}
 	if found := diagnose(&broken{tape: newTape()}); len(found) != 0 {
-		t.Errorf("of a store that is followed it says %v", found)
+		t.Errorf("for a store that is followed, the diagnosis is %v", found)
 	}
 	refused := errors.New("NOPERM")
 	for name, s := range map[string]*broken{
@@ -621,13 +621,13 @@ func TestDiagnoseSaysThatRevocationsAreNotFollowed(t *testing.T) {
 		"Follow panics": {tape: newTape(), follow: func(context.Context, ginauth.Follower) error { panic("NOPERM") }},
 	} {
 		if found := diagnose(s); len(found) != 1 || !strings.Contains(found[0].Err.Error(), "NOPERM") {
-			t.Errorf("%s: it says %v", name, found)
+			t.Errorf("%s: the diagnosis is %v", name, found)
 		}
 	}
 }
 
-// Warm says so too, and so does the log of a process that serves requests; once, until marks
-// were followed again.
+// Warm reports it too, and so does the log of a process that serves requests: once, until marks
+// are followed again.
 func TestTheLogSaysThatRevocationsAreNotFollowed(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		refused := errors.New("NOPERM")
@@ -652,9 +652,9 @@ func TestTheLogSaysThatRevocationsAreNotFollowed(t *testing.T) {
 			time.Sleep(time.Second)
 		}
 		if n := told(); n != 1 {
-			t.Errorf("the log says it %d times\n%s", n, &logs)
+			t.Errorf("the log has it %d times\n%s", n, &logs)
 		}
-		time.Sleep(5 * time.Minute) // it rests, and ends with the test
+		time.Sleep(5 * time.Minute) // it stops following, and ends with the test
 	})
 }
 
@@ -686,9 +686,8 @@ func TestCachedPassesOnErrors(t *testing.T) {
 	})
 }
 
-// Whatever happens between the processes and the store, no request that begins more
-// than 250 ms after Revoke returned is admitted. The model is when each session was
-// revoked.
+// Despite any failure between the processes and the store, no request that begins more than 250
+// ms after Revoke returned is admitted. The model records when each session was revoked.
 func TestCachedKeepsThePromise(t *testing.T) {
 	seed := rand.Uint64()
 	for n := range 10 {
@@ -742,7 +741,7 @@ func keepThePromise(t *testing.T, r *rand.Rand) {
 				t.Fatalf("a session is admitted %v after it was revoked", begins.Sub(at))
 			}
 			if err == nil && marks != [4]time.Time{} && at.IsZero() {
-				t.Fatal("a session that nobody revoked is not admitted")
+				t.Fatal("a session that was not revoked is not admitted")
 			}
 		}
 		if len(revoked) == sessions { // all others
@@ -753,7 +752,7 @@ func keepThePromise(t *testing.T, r *rand.Rand) {
 		}
 	}
 	if hits < steps/20 {
-		t.Errorf("only %d requests were answered from memory: the test looks at nothing", hits)
+		t.Errorf("only %d requests were checked in memory: the test checks nothing", hits)
 	}
 	s.cut()
 	time.Sleep(2 * time.Minute)

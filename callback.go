@@ -149,7 +149,7 @@ func (a *Auth) abandon(c *gin.Context, in *signIn, err error) error {
 	case in.state == nil || in.state.round == 0 || e.Code == ErrIdentityRejected:
 		e.retry = a.LoginURL(in.provider, returnTo)
 	default:
-		e.retry = a.cfg.absolute(returnTo) // asks again; a plain sign-in would end the session
+		e.retry = a.cfg.absolute(returnTo) // the guard there asks again; a plain sign-in would end the session
 	}
 	return e
 }

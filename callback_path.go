@@ -80,10 +80,10 @@ func (c *config) callbackPattern(p *Provider) string {
 	return p.CallbackPath
 }
 
-// registerCallbacks adds the routes of Provider.CallbackPath and Options.CallbackPaths,
-// each with and without a slash at its end: Gin would answer the other spelling with a
-// 301 that carries the code. They are paths of the application, not of the group that
-// router may be: Gin joins paths as path.Join does.
+// registerCallbacks registers the routes of Provider.CallbackPath and Options.CallbackPaths,
+// each with and without a trailing slash: Gin would otherwise answer the other spelling with a
+// 301 whose URL has the code. The paths begin at the root of the application, even if router is
+// a group: Gin joins paths as path.Join does, so that "/.." leads out of the group.
 func (a *Auth) registerCallbacks(router gin.IRouter) (errs []error) {
 	up := strings.Repeat("/..", strings.Count(a.cfg.mount, "/"))
 	for _, pattern := range a.cfg.callbackPaths {
@@ -102,8 +102,8 @@ func (a *Auth) registerCallbacks(router gin.IRouter) (errs []error) {
 	return errs
 }
 
-// checkCallbackPaths checks Options.CallbackPaths, and collects the paths to register:
-// Gin adds no routes while it serves.
+// checkCallbackPaths checks Options.CallbackPaths, and collects the paths to register, because
+// Gin cannot add routes while serving.
 func (c *config) checkCallbackPaths(wrong *mistakes) {
 	for _, pattern := range c.CallbackPaths {
 		c.checkCallbackPath(func(what, reason, fix string) { wrong.add("Options.CallbackPaths", what, reason, fix) }, pattern, nameParam)
@@ -121,8 +121,8 @@ func (c *config) checkCallbackPaths(wrong *mistakes) {
 	}
 }
 
-// checkCallbackOf checks the callback path of a provider. By then c.callbackPaths has
-// the paths of all routes.
+// checkCallbackOf checks the callback path of a provider. c.callbackPaths must already have the
+// paths of all routes.
 func (c *config) checkCallbackOf(add addMistake, p *Provider) {
 	if p.CallbackPath == "" {
 		return
@@ -139,7 +139,7 @@ func (c *config) checkCallbackOf(add addMistake, p *Provider) {
 	}
 }
 
-// checkCallbackPath checks one callback path, of a provider of that name.
+// checkCallbackPath checks the callback path of a provider of that name.
 func (c *config) checkCallbackPath(add func(what, reason, fix string), pattern, name string) {
 	const fix = `use a separate path such as "/auth/google/callback", or "/auth/:provider/callback"`
 	at, text := withName(pattern, name), printable.Clip(pattern)
@@ -208,8 +208,7 @@ func matches(pattern, p string) bool {
 	})
 }
 
-// isCallback reports whether responses of providers arrive at a path, which is in lower
-// case.
+// isCallback reports whether a path, in lower case, is a callback path.
 func (c *config) isCallback(p string) bool {
 	return slices.ContainsFunc(c.callbackPaths, func(pattern string) bool { return matches(strings.ToLower(pattern), p) })
 }

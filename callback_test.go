@@ -21,7 +21,7 @@ import (
 	"github.com/ginauth/ginauth/internal/sitetest"
 )
 
-// TestStateInvalidDiagnosisInJSON: programs are told the same.
+// TestStateInvalidDiagnosisInJSON: JSON responses contain the same diagnosis.
 func TestStateInvalidDiagnosisInJSON(t *testing.T) {
 	t.Parallel()
 	f := sitetest.NewFlow(t, nil)
@@ -33,7 +33,7 @@ func TestStateInvalidDiagnosisInJSON(t *testing.T) {
 	f.FailsClosed(t, p, sitetest.Closed{Code: ginauth.ErrStateInvalid})
 }
 
-// TestPublicPagesTellNoReason: what helps a developer helps an attacker too.
+// TestPublicPagesTellNoReason: details that help a developer also help an attacker.
 func TestPublicPagesTellNoReason(t *testing.T) {
 	t.Parallel()
 	f := sitetest.NewPublicFlow(t, nil)
@@ -48,7 +48,7 @@ func TestPublicPagesTellNoReason(t *testing.T) {
 			text := html.UnescapeString(p.Text())
 			for _, word := range []string{"state.malformed", "cookie", "BaseURL", "reason", "fix", "docs", "developers"} {
 				if strings.Contains(text, word) {
-					t.Errorf("the answer says %q: %s", word, text)
+					t.Errorf("the response is %q: %s", word, text)
 				}
 			}
 		}
@@ -58,7 +58,7 @@ func TestPublicPagesTellNoReason(t *testing.T) {
 	}
 }
 
-// TestErrorAnswers: what each error code of the provider becomes.
+// TestErrorAnswers: the code for each error of the provider.
 func TestErrorAnswers(t *testing.T) {
 	t.Parallel()
 	f := sitetest.NewFlow(t, nil)
@@ -66,7 +66,7 @@ func TestErrorAnswers(t *testing.T) {
 		sent  string
 		code  ginauth.Code
 		id    string
-		name  string // that the log has
+		name  string // the name in the log
 		retry string
 		level string
 	}{
@@ -106,8 +106,8 @@ func TestErrorAnswers(t *testing.T) {
 	}
 }
 
-// TestTryAgainKeepsTheReturnPath: the page's first action begins anew, and
-// leads to where the sign-in that failed was going.
+// TestTryAgainKeepsTheReturnPath: the page's first action begins a new sign-in with the return
+// path of the failed one.
 func TestTryAgainKeepsTheReturnPath(t *testing.T) {
 	t.Parallel()
 	const asked = "/page/deep?x=1&y=%2F"
@@ -171,8 +171,8 @@ func TestTryAgainKeepsTheReturnPath(t *testing.T) {
 	}
 }
 
-// TestTryAgainIsNotSharedBetweenRequests: one failed discovery is many
-// requests' error; the return path of one must not show on another's page.
+// TestTryAgainIsNotSharedBetweenRequests: many requests get the error of one failed discovery;
+// the return path of one request must not appear on the page of another.
 func TestTryAgainIsNotSharedBetweenRequests(t *testing.T) {
 	t.Parallel()
 	f := sitetest.NewFlow(t, nil)
@@ -186,12 +186,12 @@ func TestTryAgainIsNotSharedBetweenRequests(t *testing.T) {
 	}
 	bare := f.Get("/login/demo")
 	if strings.Contains(bare.Text(), "secret") || strings.Contains(bare.Text(), "mine") {
-		t.Errorf("a path is left over:\n%s", bare.Text())
+		t.Errorf("the page has another request's path:\n%s", bare.Text())
 	}
 }
 
-// A provider that has a callback path to itself is known without a login state: the event
-// names it, and so does the way to start again.
+// A provider with its own callback path is known without a login state: the event names it, and
+// so does the "Try again" link.
 func TestAnswersToNobodyAtAPathOfOneProvider(t *testing.T) {
 	t.Parallel()
 	f, _ := sitetest.NewFlowWithTwo(t, func(o *ginauth.Options) { o.Providers[0].CallbackPath = "/cb" })
@@ -206,7 +206,7 @@ func TestAnswersToNobodyAtAPathOfOneProvider(t *testing.T) {
 	}
 }
 
-// A panic in OnLogin is a refusal too: the session that it began before ends.
+// A panic in OnLogin rejects the sign-in too: a session that OnLogin began ends.
 func TestOnLoginThatSignsInAndPanics(t *testing.T) {
 	t.Parallel()
 	s := sitetest.New(t, func(s *sitetest.Site, o *ginauth.Options) {
@@ -232,9 +232,8 @@ func TestOnLoginThatSignsInAndRefuses(t *testing.T) {
 	s.FailsClosed(t, s.Get("/login/demo"), sitetest.Closed{Code: ginauth.ErrIdentityRejected, Tokens: 1})
 }
 
-// A sign-in that the provider has taken back before it is finished makes no
-// session, and says so: a session that is dead from the start would send the
-// browser round and round.
+// A sign-in that the provider revokes before it is finished creates no session, and returns an
+// error: a session that is revoked from the start would cause a redirect loop.
 func TestSignInThatTheProviderTookBack(t *testing.T) {
 	s := sitetest.NewLogout(t, nil)
 	callback := s.Begin("/login/demo")
@@ -246,7 +245,7 @@ func TestSignInThatTheProviderTookBack(t *testing.T) {
 	s.SignIn()
 }
 
-// The log tells a state of another form from one whose sign-in has expired or belongs to
+// The log distinguishes a malformed state from one whose sign-in has expired or belongs to
 // another browser.
 func TestStatesOfAnotherForm(t *testing.T) {
 	t.Parallel()
@@ -267,8 +266,8 @@ func TestStatesOfAnotherForm(t *testing.T) {
 	f.Lands(t, callback, "/")
 }
 
-// What an answer lacks is told apart: a form that got lost on its way here is
-// no answer without a code.
+// Missing parameters have separate errors: a form that was lost in transit is not a response
+// without a code.
 func TestAnswersThatSayNothing(t *testing.T) {
 	t.Parallel()
 	f := sitetest.NewFlow(t, nil)
@@ -288,8 +287,8 @@ func TestAnswersThatSayNothing(t *testing.T) {
 	}
 }
 
-// After a restart nothing is known of a provider that is down: its answer waits
-// for a better moment, whatever is in it.
+// After a restart, the metadata of a provider that is down is missing: its response fails with a
+// retryable error, regardless of its content.
 func TestAnswersAfterARestartDuringAnOutage(t *testing.T) {
 	t.Parallel()
 	f := sitetest.NewFlow(t, nil)
@@ -299,7 +298,7 @@ func TestAnswersAfterARestartDuringAnOutage(t *testing.T) {
 	f.Refuses(t, sitetest.Without(callback, "iss"), sitetest.Closed{Code: ginauth.ErrProviderUnavailable})
 }
 
-// An OnLogin that answers by itself has not said that anybody may come in.
+// An OnLogin that writes a response has not admitted the user.
 func TestOnLoginThatAnswers(t *testing.T) {
 	t.Parallel()
 	s := sitetest.New(t, func(_ *sitetest.Site, o *ginauth.Options) {
@@ -311,15 +310,15 @@ func TestOnLoginThatAnswers(t *testing.T) {
 	p := s.Get("/login/demo")
 	s.FailsClosed(t, p, sitetest.Closed{Code: ginauth.ErrSessionError, Tokens: 1})
 	if strings.Contains(p.Text(), "not you") {
-		t.Errorf("the answer of OnLogin was sent: %s", p.Text())
+		t.Errorf("the response of OnLogin was sent: %s", p.Text())
 	}
 	if !strings.Contains(s.Logs.String(), "id=hook.on_login_answered ") {
 		t.Errorf("the log: %s", s.Logs)
 	}
 }
 
-// A sign-in that OnLogin made and then refused has to be taken back; if that
-// fails, it is what the answer says.
+// If OnLogin calls SignIn and then returns an error, that session must be revoked; if that
+// fails, the response reports it.
 func TestRefusedSignInThatCannotBeTakenBack(t *testing.T) {
 	t.Parallel()
 	f := &sitetest.FaultyRevocations{}
@@ -338,12 +337,12 @@ func TestRefusedSignInThatCannotBeTakenBack(t *testing.T) {
 	p := s.Get("/login/demo")
 	f.WriteErr = nil
 	if p.Status != http.StatusServiceUnavailable || s.User() != nil {
-		t.Errorf("answered %d, and %v is signed in", p.Status, s.User())
+		t.Errorf("the status is %d, and %v is signed in", p.Status, s.User())
 	}
 }
 
-// Only what SignIn began in this request is taken back: who was signed in
-// before stays so when another sign-in fails.
+// Only a session that SignIn began in this request is revoked: a user that was signed in before
+// stays signed in when another sign-in fails.
 func TestAFailedSignInTakesNothingBack(t *testing.T) {
 	t.Parallel()
 	refuse := false
@@ -364,7 +363,7 @@ func TestAFailedSignInTakesNothingBack(t *testing.T) {
 	}
 }
 
-// A handler's wish to break off the connection is left to net/http.
+// A handler's http.ErrAbortHandler is passed on to net/http.
 func TestOnLoginThatBreaksOff(t *testing.T) {
 	t.Parallel()
 	s := sitetest.New(t, func(_ *sitetest.Site, o *ginauth.Options) {
@@ -378,16 +377,16 @@ func TestOnLoginThatBreaksOff(t *testing.T) {
 	for _, c := range s.Browser.Cookies(s.URL) {
 		r.AddCookie(c)
 	}
-	fresh := &http.Transport{} // on a connection that is used again net/http would ask twice
+	fresh := &http.Transport{} // on a reused connection net/http would repeat the request
 	defer fresh.CloseIdleConnections()
 	if answer, err := fresh.RoundTrip(r); err == nil {
-		t.Errorf("answered %d", answer.StatusCode)
+		t.Errorf("the status is %d", answer.StatusCode)
 		answer.Body.Close()
 	}
 }
 
-// A sign-in that OnLogin refuses takes back what OnLogin began, and nothing
-// else: not the session that the application knew in this request before.
+// A sign-in that OnLogin rejects revokes only the session that OnLogin began, not the session
+// that the request had before.
 func TestARefusedSignInTakesBackItsOwn(t *testing.T) {
 	t.Parallel()
 	began, shown := false, &ginauth.User{}
@@ -419,26 +418,26 @@ func TestARefusedSignInTakesBackItsOwn(t *testing.T) {
 	}
 }
 
-// What a sign-in needs, all of it, whatever else holds.
+// The conditions of a sign-in.
 const (
-	goodState   = 1 << iota // the answer has the state that was sent
+	goodState   = 1 << iota // the response has the state that was sent
 	goodCookie              // the browser has the attempt
-	ownCallback             // the answer comes to the provider's own callback
+	ownCallback             // the response arrives at the provider's own callback
 	goodIss                 // its iss is the provider (RFC 9207)
-	unspent                 // it is the first one to this attempt
+	unspent                 // it is the first response to this attempt
 	inTime                  // the attempt is no older than ten minutes
 	goodPKCE                // the code was issued for the attempt's verifier
 	goodSignature
 	goodAudience
 	goodNonce
-	unexpired  // the ID token is
+	unexpired  // the ID token has not expired
 	everything = 1<<iota - 1
 )
 
 var conditions = []string{"state", "cookie", "provider", "iss", "unspent", "in time", "PKCE", "signature", "audience", "nonce", "unexpired"}
 
-// TestASignInNeedsEverything tries every subset of the conditions: no check
-// makes up for another one, and none hides behind another one's refusal.
+// TestASignInNeedsEverything tries every subset of the conditions: no check compensates for or
+// masks another.
 func TestASignInNeedsEverything(t *testing.T) {
 	const groups = 4
 	for group := range groups {
@@ -465,7 +464,7 @@ func lacking(holds int) string {
 	return "without " + strings.Join(names, ", ")
 }
 
-// trials are a site with two providers, of which people sign in with the first.
+// trials is a site with two providers; users sign in with the first.
 type trials struct {
 	*sitetest.Flow
 	other *authtest.Provider
@@ -483,7 +482,7 @@ func newTrials(t *testing.T) *trials {
 	return tr
 }
 
-// try makes one attempt of which only some conditions hold.
+// try makes one attempt for which only some conditions hold.
 func (tr *trials) try(t *testing.T, holds int) {
 	has := func(condition int) bool { return holds&condition != 0 }
 	tr.Site.T, tr.Browser = t, nil
@@ -494,7 +493,7 @@ func (tr *trials) try(t *testing.T, holds int) {
 	logins := tr.Logins.Load()
 
 	callback, attempt := tr.request(has(goodPKCE)), tr.LoginState()
-	attempt.Expires = time.Time{} // a browser that keeps it for ever
+	attempt.Expires = time.Time{} // a browser that keeps it indefinitely
 	tr.KeepCookie(attempt)
 	tr.spoilToken(has)
 	if !has(unspent) {
@@ -515,7 +514,7 @@ func (tr *trials) try(t *testing.T, holds int) {
 	p := tr.Finish(tr.spoilAnswer(callback, has))
 
 	if n := tr.other.Count(authtest.Token); n != 0 {
-		t.Errorf("the other provider was asked for a token %d times", n)
+		t.Errorf("the other provider got %d token requests", n)
 	}
 	if has(goodState) && has(goodCookie) && len(tr.LoginStates()) != 0 {
 		t.Error("the attempt was used, and its cookie is still there")
@@ -534,7 +533,7 @@ func (tr *trials) try(t *testing.T, holds int) {
 	}
 }
 
-// refusalOf is what must come of an attempt: nothing before the redemption may
+// refusalOf returns the expected result of an attempt: no failure before the redemption may
 // reach the token endpoint.
 func refusalOf(holds int) sitetest.Closed {
 	lacks := func(some int) bool { return holds&some != some }
@@ -549,8 +548,8 @@ func refusalOf(holds int) sitetest.Closed {
 	return sitetest.Closed{Code: ginauth.ErrIDTokenInvalid, Tokens: 1}
 }
 
-// request begins a sign-in and returns the provider's answer. Without PKCE, the
-// code is issued for another verifier: an attacker's.
+// request begins a sign-in and returns the provider's response. Without goodPKCE, the code is
+// issued for another verifier: an attacker's.
 func (tr *trials) request(pkce bool) (callback *url.URL) {
 	tr.Site.T.Helper()
 	authorize, err := url.Parse(tr.Open("/login/demo?return_to=/page/x").Header.Get("Location"))
@@ -570,7 +569,7 @@ func (tr *trials) request(pkce bool) (callback *url.URL) {
 	defer func() { tr.Browser.StopAt = nil }()
 	p := tr.Must(tr.Browser.Click(authtest.At(tr.URL+"/"), authorize.String()))
 	if callback == nil || callback.Query().Get("code") == "" {
-		tr.Site.T.Fatalf("the provider answered %d %s, and %v", p.Status, p.Text(), callback)
+		tr.Site.T.Fatalf("the provider responded %d %s, and %v", p.Status, p.Text(), callback)
 	}
 	return callback
 }

@@ -11,16 +11,15 @@ import (
 )
 
 // Check decides whether [Auth.RequireAuth] admits a user: it returns nil to admit the user, or
-// an error that says why not. An application's own checks are plain functions, and may query a
-// database:
+// an error with the reason to reject them. An application's own checks are plain functions, and
+// may query a database:
 //
 //	auth.RequireAuth(func(u *ginauth.User) error { return staff.Welcomes(u.ID()) })
 //
-// The error is logged and answered with 403; the browser does not see the reason. An [*Error]
-// is answered with the status of its Code: return one with [ErrStoreUnavailable] (503) if the
-// database could not be queried, and the error of [MaxAge] or [ACR] if the user must
-// authenticate again. A Check that panics rejects the user. A Check must be safe for
-// concurrent use.
+// The error is logged, and the response is 403 without the reason. An [*Error] results in the
+// status of its Code: return one with [ErrStoreUnavailable] (503) if the database could not be
+// queried, and the error of [MaxAge] or [ACR] if the user must authenticate again. A Check that
+// panics rejects the user. A Check must be safe for concurrent use.
 //
 // A Check alone does not admit an access token: the guard also needs [HasScope] or [IsClient].
 type Check func(*User) error
@@ -50,7 +49,7 @@ func mustHave(check string, args []string) {
 	}
 }
 
-// mustNotBeNil panics if one of checks is nil, which would refuse every user.
+// mustNotBeNil panics if one of checks is nil: calling it would panic and reject every user.
 func mustNotBeNil(function string, checks []Check) {
 	if i := slices.IndexFunc(checks, func(check Check) bool { return check == nil }); i >= 0 {
 		panic(fmt.Sprintf("ginauth: %s: check %d is nil", function, i+1))
@@ -178,7 +177,7 @@ func VerifiedEmailDomain(domains ...string) Check {
 			return refused("check.email_unverified", "see docs/providers.md for which addresses this provider verifies; Provider.EmailVerified can change the rule", "the user has no email address verified by the provider")
 		}
 		domain := emailDomain(email)
-		if slices.ContainsFunc(domains, func(d string) bool { return strings.EqualFold(d, domain) }) { // of which none is empty
+		if slices.ContainsFunc(domains, func(d string) bool { return strings.EqualFold(d, domain) }) { // no domain is empty, as "" would be
 			return nil
 		}
 		return refused("check.email_domain", notAdmitted, "the email address is not in any of the domains %q", domains)
@@ -251,7 +250,7 @@ func AnyOf(checks ...Check) Check {
 			if err = check(u); err == nil && !u.Grant.undecided() {
 				return nil
 			}
-			if err != nil && undecided { // what a HasScope in it has said counts no more than the rest
+			if err != nil && undecided { // a HasScope that passed inside the failed check must not admit the token
 				u.Grant.takeBack()
 			}
 			if passed = passed || err == nil; err == nil { // a later one may admit the token

@@ -92,7 +92,7 @@ func TestVerifiedEmailDomain(t *testing.T) {
 		}
 	}
 	if ginauth.VerifiedEmailDomain("example.org")(&ginauth.User{Email: "ada@example.com", EmailVerified: true}) == nil {
-		t.Error("without domains somebody is admitted")
+		t.Error("without domains a user is admitted")
 	}
 }
 
@@ -168,7 +168,7 @@ func TestHasClaim(t *testing.T) {
 		s.Engine.GET(fmt.Sprint("/check/", i), s.Auth.RequireAuth(ginauth.HasClaim(tt.name, tt.values...)), s.Protected)
 	}
 	s.Engine.GET("/unkept", s.Auth.RequireAuth(ginauth.HasClaim("secret")), s.Protected)
-	s.Logs.Reset() // of the warning about that one
+	s.Logs.Reset() // discard the warning about that one
 	s.SignIn()
 	for i, tt := range hasClaimTests {
 		ran := s.Ran.Load()
@@ -205,8 +205,8 @@ func TestHasClaimWithoutKeepClaims(t *testing.T) {
 	}
 }
 
-// A Check that refuses is answered with 403, never with a trip to the login,
-// which would come back here for ever; and the browser is not told why.
+// A failed Check results in 403, never in a redirect to the login, which would loop; and the
+// browser does not learn the reason.
 func TestChecksRefuse(t *testing.T) {
 	t.Parallel()
 	s := sitetest.New(t, func(s *sitetest.Site, o *ginauth.Options) {
@@ -253,8 +253,7 @@ func TestChecksRefuse(t *testing.T) {
 	}
 }
 
-// A Check may say how it failed: that a database is down is not the user's
-// fault.
+// A Check may return a code: a database that is down is not the user's fault.
 func TestChecksMayHaveACode(t *testing.T) {
 	t.Parallel()
 	s := sitetest.New(t, nil)
@@ -283,16 +282,16 @@ func TestChecksRunInOrderAndAllMustAdmit(t *testing.T) {
 	s.As("ada")
 	s.WantError(s.Ask("GET", "/abc", sitetest.Fetch...), ginauth.ErrForbidden)
 	if got := strings.Join(asked, ""); got != "ab" {
-		t.Errorf("asked %q, want a and b", got)
+		t.Errorf("called %q, want a and b", got)
 	}
 	asked = nil
 	s.Browser = s.NewBrowser()
 	if p := s.Ask("GET", "/abc", sitetest.Fetch...); p.Status != http.StatusUnauthorized || asked != nil {
-		t.Errorf("checks were asked about nobody: %d %q", p.Status, asked)
+		t.Errorf("checks were called without a user: %d %q", p.Status, asked)
 	}
 }
 
-// The application's own page is shown instead of ours, and still nothing runs.
+// The application's own page replaces the built-in one, and still no handler runs.
 func TestOnErrorAnswersRefusals(t *testing.T) {
 	t.Parallel()
 	s := sitetest.New(t, func(_ *sitetest.Site, o *ginauth.Options) {
@@ -305,7 +304,7 @@ func TestOnErrorAnswersRefusals(t *testing.T) {
 	s.Engine.NoRoute(s.Auth.RequireAuth(), s.Protected)
 	for _, path := range []string{"/me", "/nowhere"} {
 		p := s.Ask("GET", path, sitetest.Fetch...)
-		s.WantError(p, ginauth.ErrUnauthenticated) // the hook wrote nothing: the built-in answer
+		s.WantError(p, ginauth.ErrUnauthenticated) // the hook wrote nothing: the built-in response
 		p = s.Ask("GET", path+"?own=1", sitetest.Fetch...)
 		if p.Status != http.StatusUnauthorized || p.Text() != "our own page for unauthenticated" {
 			t.Errorf("%s: %d %q", path, p.Status, p.Text())
@@ -316,8 +315,7 @@ func TestOnErrorAnswersRefusals(t *testing.T) {
 	}
 }
 
-// HasClaim without values asks for something to be there: an empty list is
-// nothing.
+// HasClaim without values requires a value: an empty list does not count.
 func TestHasClaimOfAnEmptyList(t *testing.T) {
 	t.Parallel()
 	s := sitetest.New(t, func(_ *sitetest.Site, o *ginauth.Options) { o.KeepClaims = []string{"roles"} })
@@ -332,8 +330,7 @@ func TestHasClaimOfAnEmptyList(t *testing.T) {
 	}
 }
 
-// HasClaim looks into all claims where all are kept, and in OnLogin, where none
-// has gone yet.
+// HasClaim reads all claims if all are kept, and in OnLogin, where none has been dropped yet.
 func TestHasClaimOfAllClaims(t *testing.T) {
 	t.Parallel()
 	var atLogin error
@@ -348,7 +345,7 @@ func TestHasClaimOfAllClaims(t *testing.T) {
 	s.Engine.GET("/math", s.Auth.RequireAuth(ginauth.HasClaim("department", "math")), func(c *gin.Context) { c.Status(http.StatusOK) })
 	s.SignIn()
 	if p := s.Ask("GET", "/math", sitetest.Fetch...); p.Status != http.StatusOK || atLogin != nil {
-		t.Errorf("answered %d; in OnLogin: %v", p.Status, atLogin)
+		t.Errorf("the status is %d; in OnLogin: %v", p.Status, atLogin)
 	}
 }
 
@@ -369,7 +366,7 @@ func TestHasClaimInOnLogin(t *testing.T) {
 	}
 }
 
-// A check that would refuse every user is a mistake at the start, and not a 403 for each.
+// A check that would reject every user is an error at the start, instead of a 403 for each user.
 func TestChecksThatCouldAdmitNobody(t *testing.T) {
 	s := sitetest.New(t, func(_ *sitetest.Site, o *ginauth.Options) { o.KeepClaims = []string{"department"} })
 	for name, make := range map[string]func(){
@@ -409,7 +406,8 @@ func TestChecksThatCouldAdmitNobody(t *testing.T) {
 	}
 }
 
-// Of providers that are not there yet, nothing can be said.
+// Without providers, RequireAuth does not warn about a FromProvider check: the provider may be
+// added later.
 func TestChecksBeforeThereAreProviders(t *testing.T) {
 	t.Parallel()
 	s := sitetest.New(t, func(_ *sitetest.Site, o *ginauth.Options) { o.Providers = nil })

@@ -23,8 +23,8 @@ var identityClaims = []string{
 	"groups", "roles", "tid", "oid", "hd",
 }
 
-// scopeClaims are the claims that a scope asks for (OpenID Connect Core 1.0,
-// section 5.4), of those that User has; scopeMore are the others.
+// scopeClaims lists the claims that each scope requests (OpenID Connect Core 1.0, section 5.4)
+// and User has; scopeMore lists those that User does not have.
 var (
 	scopeClaims = map[string][]string{
 		"profile": {"name", "preferred_username", "picture", "locale"},
@@ -144,8 +144,8 @@ func (c *client) explainNoGroups(claims map[string]any) {
 	name, _, _ := strings.Cut(path, ".")
 	elsewhere := ""
 	// OpenID Connect Core 1.0, 5.6.2: a distributed claim is named in _claim_names.
-	// Entra ID makes groups one for people in more than 200, and says hasgroups where
-	// there is no room even for that.
+	// Entra ID sends groups that way for users in more than 200 groups, and hasgroups where
+	// even that does not fit.
 	if names, _ := claims["_claim_names"].(map[string]any); names[name] != nil {
 		elsewhere = "_claim_names"
 	} else if says, _ := claims["hasgroups"].(bool); name == "groups" && (says || claims["hasgroups"] == "true") {
@@ -223,8 +223,8 @@ func fullName(claims map[string]any) string {
 	return strings.TrimSpace(text(claims, "given_name") + " " + text(claims, "family_name"))
 }
 
-// groups reads the claim groups: a list of strings, or one string, which is one
-// group. Anything else is ignored, never guessed at.
+// groups reads the groups claim: a list of strings, or a string, which is one group. Any other
+// value is ignored.
 func groups(claim any) []string {
 	if s, ok := claim.(string); ok {
 		return []string{s}

@@ -16,8 +16,7 @@ import (
 	"github.com/ginauth/ginauth/internal/sitetest"
 )
 
-// TestAuthTimeOfZero: a provider that says 0 does not know when the person
-// authenticated.
+// TestAuthTimeOfZero: a provider that sends 0 does not know when the user authenticated.
 func TestAuthTimeOfZero(t *testing.T) {
 	t.Parallel()
 	s := sitetest.New(t, nil)
@@ -27,7 +26,7 @@ func TestAuthTimeOfZero(t *testing.T) {
 	}
 }
 
-// TestNullIsMissing: the userinfo endpoint is asked for a claim that is null.
+// TestNullIsMissing: userinfo is requested for a claim that is null.
 func TestNullIsMissing(t *testing.T) {
 	t.Parallel()
 	s := sitetest.New(t, func(_ *sitetest.Site, o *ginauth.Options) {
@@ -36,7 +35,7 @@ func TestNullIsMissing(t *testing.T) {
 	s.IDP.EditIDToken(func(_, c map[string]any) { c["extra"] = sitetest.Claims{"locale": nil} })
 	s.AcceptsSignIn(t, "/login/demo")
 	if n := s.IDP.Count(authtest.Userinfo); n != 1 {
-		t.Errorf("asked %d times for the claim that is null below another", n)
+		t.Errorf("%d requests for the claim that is null below another", n)
 	}
 	s.IDP.EditIDToken(func(_, c map[string]any) { c["extra"], c["name"] = sitetest.Claims{"locale": "en"}, nil })
 	if u := s.AcceptsSignIn(t, "/login/demo"); u.Name != "Ada Lovelace" {
@@ -44,7 +43,7 @@ func TestNullIsMissing(t *testing.T) {
 	}
 }
 
-// A plain profile's auth_time that is still to come is none.
+// An auth_time in the future in a plain OAuth 2.0 profile is ignored.
 func TestAuthTimeOfAProfileThatIsAhead(t *testing.T) {
 	s := sitetest.New(t, func(s *sitetest.Site, o *ginauth.Options) {
 		p := sitetest.Client("demo", s.IDP)
@@ -59,8 +58,8 @@ func TestAuthTimeOfAProfileThatIsAhead(t *testing.T) {
 	}
 }
 
-// TestVerifiedFlagSpeaksOfTheAddressSent: email_verified is about email. An
-// address that ClaimPaths takes from elsewhere has it only if it is the same.
+// TestVerifiedFlagSpeaksOfTheAddressSent: email_verified refers to the claim email. It applies
+// to an address that ClaimPaths reads from elsewhere only if the addresses are equal.
 func TestVerifiedFlagSpeaksOfTheAddressSent(t *testing.T) {
 	elsewhere := map[string]string{"email": "upn"}
 	own := map[string]string{"email": "upn", "email_verified": "upn_verified"}
@@ -107,7 +106,7 @@ func TestVerifiedFlagSpeaksOfTheAddressSent(t *testing.T) {
 	}
 }
 
-// layEmail puts claims in the place of what the provider says of the address.
+// layEmail replaces the provider's claims about the address.
 func layEmail(over, own sitetest.Claims) {
 	delete(over, "email")
 	delete(over, "email_verified")
@@ -116,8 +115,8 @@ func layEmail(over, own sitetest.Claims) {
 	}
 }
 
-// TestVerifiedFlagStaysWithItsMappedAddress is for two sources what
-// TestVerifiedFlagStaysWithItsAddress is, under the names that ClaimPaths gives.
+// TestVerifiedFlagStaysWithItsMappedAddress is TestVerifiedFlagStaysWithItsAddress with the
+// claim names of ClaimPaths.
 func TestVerifiedFlagStaysWithItsMappedAddress(t *testing.T) {
 	flat := map[string]string{"email": "mail", "email_verified": "mail_verified"}
 	deep := map[string]string{"email": "contact.mail", "email_verified": "flags.mail.ok"}
@@ -164,8 +163,8 @@ func TestVerifiedFlagStaysWithItsMappedAddress(t *testing.T) {
 	}
 }
 
-// What is taken out of userinfo, so that no flag goes to another address, is that
-// flag and that address alone.
+// Only the flag and its address are removed from userinfo, so that the flag does not apply to
+// another address.
 func TestWhatStandsBesideAFlag(t *testing.T) {
 	t.Parallel()
 	s := sitetest.New(t, func(s *sitetest.Site, o *ginauth.Options) {
@@ -188,7 +187,7 @@ func TestWhatStandsBesideAFlag(t *testing.T) {
 	}
 }
 
-// A flag that came without an address does not go to one that is empty.
+// A flag that was sent without an address does not apply to an empty address.
 func TestAFlagForAnEmptyAddress(t *testing.T) {
 	t.Parallel()
 	var seen map[string]any
@@ -204,7 +203,7 @@ func TestAFlagForAnEmptyAddress(t *testing.T) {
 	}
 }
 
-// A claim that is to be kept and is not there is not there afterwards either.
+// A claim to keep that is missing in the ID token is missing in the session, too.
 func TestAbsentClaimIsNotKept(t *testing.T) {
 	t.Parallel()
 	s := sitetest.New(t, func(_ *sitetest.Site, o *ginauth.Options) { o.KeepClaims = []string{"email", "absent"} })
@@ -221,7 +220,7 @@ func TestAbsentClaimIsNotKept(t *testing.T) {
 	}
 }
 
-// The time that the provider names is the user's.
+// The auth_time of the provider becomes the user's AuthTime.
 func TestAuthTimeIsTheProviders(t *testing.T) {
 	t.Parallel()
 	s := sitetest.New(t, nil)
@@ -232,7 +231,7 @@ func TestAuthTimeIsTheProviders(t *testing.T) {
 	}
 }
 
-// Who has no name in one piece has one all the same.
+// A user without the claim name gets a name from its parts.
 func TestNameInPieces(t *testing.T) {
 	t.Parallel()
 	s := sitetest.New(t, func(_ *sitetest.Site, o *ginauth.Options) { o.Providers[0].Userinfo = "never" })
@@ -245,7 +244,7 @@ func TestNameInPieces(t *testing.T) {
 	}
 }
 
-// A session that keeps claims which nobody sent has none, which is not null.
+// If the provider sends none of the claims to keep, the session has no claims, rather than null.
 func TestNoClaimsAreKept(t *testing.T) {
 	t.Parallel()
 	s := sitetest.New(t, func(_ *sitetest.Site, o *ginauth.Options) { o.KeepClaims = []string{"department"} })
@@ -259,8 +258,7 @@ func TestNoClaimsAreKept(t *testing.T) {
 	}
 }
 
-// Of the claims to keep, those that the provider did not send are not there,
-// rather than null.
+// Claims to keep that the provider did not send are absent, rather than null.
 func TestClaimsToKeepThatAreNotSent(t *testing.T) {
 	t.Parallel()
 	s := sitetest.New(t, func(_ *sitetest.Site, o *ginauth.Options) { o.KeepClaims = []string{"email", "shoe_size"} })
@@ -277,7 +275,7 @@ func TestClaimsToKeepThatAreNotSent(t *testing.T) {
 	}
 }
 
-// What looks at claims is not asked about a token that did not hold.
+// VerifyClaims is not called for an invalid token.
 func TestNobodyLooksAtClaimsOfABadToken(t *testing.T) {
 	t.Parallel()
 	asked := 0
@@ -287,11 +285,11 @@ func TestNobodyLooksAtClaimsOfABadToken(t *testing.T) {
 	})
 	s.WantError(s.Get("/login/demo"), ginauth.ErrIDTokenInvalid)
 	if asked != 0 {
-		t.Errorf("VerifyClaims was asked %d times", asked)
+		t.Errorf("VerifyClaims was called %d times", asked)
 	}
 }
 
-// Nor is there a name to add to them.
+// Nor is there a name to add to the claims.
 func TestNobodyNamesABadToken(t *testing.T) {
 	t.Parallel()
 	s := sitetest.New(t, func(s *sitetest.Site, o *ginauth.Options) {
@@ -301,8 +299,8 @@ func TestNobodyNamesABadToken(t *testing.T) {
 	s.WantError(s.Get("/login/demo"), ginauth.ErrIDTokenInvalid)
 }
 
-// What a sign-in leaves behind is the person. Pages that show all the claims
-// that are kept show nothing of the sign-in itself.
+// The session keeps claims about the user. Pages that show all kept claims show no parameters of
+// the sign-in itself.
 func TestAllClaimsAreKeptButTheNonce(t *testing.T) {
 	t.Parallel()
 	nonces := 0
@@ -330,8 +328,7 @@ func TestAllClaimsAreKeptButTheNonce(t *testing.T) {
 	}
 }
 
-// groupsSite is a site whose ID tokens have no groups, and whose provider says of
-// them what more has.
+// groupsSite is a site whose ID tokens have no groups, and the additional claims in more.
 func groupsSite(t *testing.T, path string, more sitetest.Claims) *sitetest.Site {
 	t.Helper()
 	s := sitetest.New(t, func(_ *sitetest.Site, o *ginauth.Options) {
@@ -347,8 +344,8 @@ func groupsSite(t *testing.T, path string, more sitetest.Claims) *sitetest.Site 
 	return s
 }
 
-// TestGroupsThatAreElsewhere: people in many groups have none in their token. The
-// log warns of it once, by the claim's name.
+// TestGroupsThatAreElsewhere: the token of a user in many groups has none of them. The log warns
+// about it once, with the claim's name.
 func TestGroupsThatAreElsewhere(t *testing.T) {
 	for _, tt := range []struct {
 		name, path string
@@ -381,8 +378,8 @@ func TestGroupsThatAreElsewhere(t *testing.T) {
 	}
 }
 
-// TestUserWithoutGroups: where the claim came in neither place, the log of the
-// sign-in says so, and so does the refusal of a check.
+// TestUserWithoutGroups: if the claim is missing in both places, the log of the sign-in reports
+// it, and so does the error of a check.
 func TestUserWithoutGroups(t *testing.T) {
 	t.Parallel()
 	s := groupsSite(t, "realm_access.roles", nil)
@@ -400,6 +397,6 @@ func TestUserWithoutGroups(t *testing.T) {
 	s.SignIn()
 	s.Get("/staff")
 	if log := s.Logs.String(); !strings.Contains(log, "id=check.group ") || strings.Contains(log, "no_groups") {
-		t.Errorf("somebody with a group:\n%s", log)
+		t.Errorf("a user with a group:\n%s", log)
 	}
 }

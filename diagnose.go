@@ -22,8 +22,8 @@ import (
 )
 
 const (
-	diagnoseMost = 16               // providers that are examined at a time
-	diagnoseWait = 10 * time.Second // for a function of the application's, or a store
+	diagnoseMost = 16               // providers that are checked at the same time
+	diagnoseWait = 10 * time.Second // for a function of the application, or a store
 )
 
 // Diagnosis is the result of [Auth.Diagnose]. It prints as text for a terminal, and encodes as
@@ -211,7 +211,7 @@ func (d *Diagnosis) addProvider(c *client, r *rp.Report) {
 	to.SignOut = c.signOutText(to.Endpoints)
 }
 
-// signOutText says what a sign-out does beside ending the session here.
+// signOutText describes where a sign-out ends sessions.
 func (c *client) signOutText(endpoints map[string]string) string {
 	switch l := c.provider.Logout; {
 	case l.Local:
@@ -287,7 +287,8 @@ func (a *Auth) askRevocations(ctx context.Context) error {
 	return err
 }
 
-// followRevocations returns why what [Cached] returned does not answer from memory.
+// followRevocations waits until the Revocations of [Cached] can answer from memory, and returns
+// an error if they cannot.
 func (a *Auth) followRevocations(ctx context.Context) error {
 	c, ok := a.cfg.Revocations.(*cachedRevocations)
 	if !ok {
@@ -296,13 +297,13 @@ func (a *Auth) followRevocations(ctx context.Context) error {
 	return contain.Within(ctx, diagnoseWait, c.settle)
 }
 
-// warnDeaf logs that the marks of other replicas cannot be followed.
+// warnDeaf logs that the revocations of other replicas cannot be followed.
 func (a *Auth) warnDeaf(err error) {
 	a.cfg.log(context.Background(), slog.LevelWarn, "options.revocations.deaf", "Options.Revocations: "+deafRemark, slog.Any("error", err))
 }
 
-// try keeps a record in Options.Sessions for a moment. A read alone
-// would show nothing: without a cookie of theirs, stores do not look.
+// try writes, reads and deletes a record in Options.Sessions. A read alone would prove nothing:
+// without one of their cookies, stores do not query their servers.
 func (k *sessions) try(ctx context.Context) error {
 	store, ok := k.backend.(*storeBackend)
 	if !ok {
@@ -315,8 +316,8 @@ func (k *sessions) try(ctx context.Context) error {
 	return err
 }
 
-// try keeps a record in the store, reads it back, and deletes it. No browser gets
-// its cookies, and a record of version 0 does not open as a session.
+// try saves a record in the store, reads it back, and deletes it. Its cookies are discarded,
+// and a record of version 0 cannot be opened as a session.
 func (b *storeBackend) try(ctx context.Context) error {
 	r, err := http.NewRequestWithContext(ctx, http.MethodGet, "/", http.NoBody)
 	if err != nil {

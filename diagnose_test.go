@@ -27,8 +27,8 @@ import (
 	"github.com/ginauth/ginauth/internal/sitetest"
 )
 
-// finding is something that Diagnose has to say, and what it says of it: the
-// whole list of problems and warnings.
+// finding is a situation, and the complete list of problems and warnings that Diagnose must
+// report for it.
 type finding struct {
 	name        string
 	make        func(s *sitetest.Site, o *ginauth.Options)
@@ -37,14 +37,14 @@ type finding struct {
 	unreachable bool
 }
 
-// said is what Diagnose says of one thing: the Op and ID of the error, and settings and
-// values that its text names.
+// said is one report of Diagnose: the Op and ID of the error, and settings and values that its
+// text names.
 type said struct {
 	op, id string
 	names  []string
 }
 
-// closedPort is an address at which nobody listens.
+// closedPort is an address without a listener.
 const closedPort = "http://127.0.0.1:1"
 
 func TestDiagnoseFindsProblemsOfAProvider(t *testing.T) {
@@ -118,7 +118,7 @@ func TestDiagnoseFindsProblemsOfAProvider(t *testing.T) {
 	})
 }
 
-// Endpoints that have other things to say to a HEAD than 200 are there.
+// Endpoints that respond to HEAD with another status than 200 exist, too.
 func TestDiagnoseTakesAnyAnswerForOne(t *testing.T) {
 	t.Parallel()
 	var list []finding
@@ -137,7 +137,7 @@ func TestDiagnoseTakesAnyAnswerForOne(t *testing.T) {
 			for _, e := range []authtest.Endpoint{authtest.Token, authtest.Authorize} {
 				s.IDP.Handle(e, func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(status) })
 			}
-		}, problems: []said{{"token endpoint", "http.status", []string{fmt.Sprintf("127.0.0.1:PORT: answered %d %s", status, http.StatusText(status))}}},
+		}, problems: []said{{"token endpoint", "http.status", []string{fmt.Sprintf("127.0.0.1:PORT: responded with %d %s", status, http.StatusText(status))}}},
 			warnings: []said{{"authorization endpoint", "http.status", []string{fmt.Sprint(status)}}}})
 	}
 	runFindings(t, sitetest.NewTLS, list)
@@ -147,9 +147,9 @@ func TestDiagnoseComparesClocks(t *testing.T) {
 	t.Parallel()
 	var list []finding
 	for _, c := range []struct {
-		header          string        // of the answers
+		header          string        // of the responses
 		ahead           time.Duration // our clock
-		problem, remark string        // which way the provider's is off
+		problem, remark string        // in which direction the provider's clock differs
 	}{
 		{ahead: 5 * time.Second},
 		{ahead: 30 * time.Second, remark: "behind"},
@@ -263,7 +263,7 @@ func TestDiagnoseTriesTheStores(t *testing.T) {
 	})
 }
 
-// What Diagnose keeps in a store for a moment is no session, and gone afterwards.
+// The record that Diagnose writes into a store is not a session, and is deleted afterwards.
 func TestDiagnoseLeavesNothingInAStore(t *testing.T) {
 	t.Parallel()
 	spy := &countingStore{Store: memstore.NewStore([]byte(sitetest.Key))}
@@ -277,7 +277,7 @@ func TestDiagnoseLeavesNothingInAStore(t *testing.T) {
 		t.Errorf("%d records were written and %d deleted, want one and one", spy.saved-saved, spy.deleted)
 	}
 	if s.User() == nil {
-		t.Error("who was signed in is not any more")
+		t.Error("the signed-in user is signed out")
 	}
 	for _, line := range spy.lines {
 		name, value, _ := strings.Cut(line, "=")
@@ -315,7 +315,7 @@ func (panickyBody) Read([]byte) (int, error) { panic("a bug") }
 
 func (panickyBody) Close() error { return nil }
 
-// LINE signs with the client's secret, and has no keys for it.
+// LINE signs with the client's secret, and publishes no keys for it.
 func TestDiagnoseOfASharedSecret(t *testing.T) {
 	t.Parallel()
 	const issuer = "https://access.line.me"
@@ -341,8 +341,8 @@ func TestDiagnoseOfASharedSecret(t *testing.T) {
 	}
 }
 
-// runFindings asserts that Diagnose says exactly what each finding wants, in a
-// site that is healthy otherwise.
+// runFindings asserts that Diagnose reports exactly what each finding wants, in an otherwise
+// healthy site.
 func runFindings(t *testing.T, start func(testing.TB, func(*sitetest.Site, *ginauth.Options)) *sitetest.Site, findings []finding) {
 	t.Helper()
 	for _, f := range findings {
@@ -413,7 +413,7 @@ func TestDiagnosisOfAHealthyProvider(t *testing.T) {
 	}
 }
 
-// The addresses to register are those that come up when people sign in and out.
+// The addresses to register are those that are used when users sign in and out.
 func TestDiagnosisNamesTheAddressesInUse(t *testing.T) {
 	t.Parallel()
 	s := sitetest.New(t, nil)
@@ -461,13 +461,13 @@ func TestDiagnosisOfWhatIsNotToRegister(t *testing.T) {
 	}
 }
 
-// edited puts a value into the metadata; nil takes one out.
+// edited sets a value in the metadata; nil removes it.
 func edited(s *sitetest.Site, name string, value any) {
 	s.IDP.EditMetadata(func(m map[string]any) { sitetest.Put(m, name, value) })
 }
 
-// A plain OAuth 2.0 provider has no metadata, keys or clock to speak of, and no
-// way to say that somebody signed out.
+// A plain OAuth 2.0 provider has no metadata, keys or checked clock, and cannot report
+// sign-outs.
 func TestDiagnosisOfPlainOAuth(t *testing.T) {
 	t.Parallel()
 	s := sitetest.NewPlain(t, "", func(s *sitetest.Site, p *ginauth.Provider) {
@@ -482,14 +482,14 @@ func TestDiagnosisOfPlainOAuth(t *testing.T) {
 		t.Errorf("%s\n%+v", d, p)
 	}
 	if s.IDP.Count(authtest.Discovery)+s.IDP.Count(authtest.JWKS) != 0 {
-		t.Error("it was asked for metadata or keys")
+		t.Error("metadata or keys were requested")
 	}
 	if !strings.Contains(d.String(), "plain OAuth 2.0") || strings.Contains(d.String(), "s3cr3t") || p.Endpoints["token_endpoint"] != s.IDP.URL(authtest.Token) {
 		t.Errorf("%s", d)
 	}
 }
 
-// What Diagnose sends is for anybody to read: no secret, no code, no cookie.
+// Anyone may read the requests of Diagnose: they have no secret, no code and no cookie.
 func TestDiagnoseSendsNoSecrets(t *testing.T) {
 	t.Parallel()
 	for name, site := range map[string]*sitetest.Site{
@@ -524,7 +524,7 @@ func TestDiagnoseSendsNoSecrets(t *testing.T) {
 	}
 }
 
-// Nothing that Diagnose sees, good or bad, changes how people sign in.
+// The results of Diagnose do not affect sign-ins.
 func TestDiagnoseDisturbsNoSignIn(t *testing.T) {
 	t.Parallel()
 	t.Run("what it learns is not kept", func(t *testing.T) {
@@ -542,7 +542,7 @@ func TestDiagnoseDisturbsNoSignIn(t *testing.T) {
 		s.SignIn()
 		edited(s, "token_endpoint", s.IDP.EvilURL())
 		if got := s.Auth.Diagnose(t.Context()).Providers[0].Endpoints["token_endpoint"]; got != s.IDP.EvilURL() {
-			t.Errorf("the token endpoint is %q: not asked anew", got)
+			t.Errorf("the token endpoint is %q: it was not queried again", got)
 		}
 		s.SignIn()
 	})
@@ -585,8 +585,7 @@ func TestDiagnoseDisturbsNoSignIn(t *testing.T) {
 	})
 }
 
-// Providers are examined side by side, and one that hangs spoils nothing for
-// the others.
+// Providers are examined concurrently, and one that hangs does not affect the others.
 func TestDiagnoseAsksAllProvidersAtOnce(t *testing.T) {
 	t.Parallel()
 	var second *authtest.Provider
@@ -600,7 +599,7 @@ func TestDiagnoseAsksAllProvidersAtOnce(t *testing.T) {
 	for _, idp := range []*authtest.Provider{s.IDP, second} {
 		idp.Handle(authtest.Discovery, func(w http.ResponseWriter, r *http.Request) {
 			both.Done()
-			both.Wait() // one after the other, this would never end
+			both.Wait() // sequentially, this would never end
 			idp.Default(authtest.Discovery).ServeHTTP(w, r)
 		})
 	}
@@ -625,7 +624,7 @@ func TestDiagnoseWithADeadProvider(t *testing.T) {
 	}
 }
 
-// A hundred providers are not a hundred connections at once.
+// A hundred providers do not cause a hundred concurrent connections.
 func TestDiagnoseAsksSixteenProvidersAtATime(t *testing.T) {
 	t.Parallel()
 	s := sitetest.New(t, func(s *sitetest.Site, o *ginauth.Options) {
@@ -639,7 +638,7 @@ func TestDiagnoseAsksSixteenProvidersAtATime(t *testing.T) {
 	ctx, cancel := context.WithTimeout(t.Context(), time.Second)
 	defer cancel()
 	if d := s.Auth.Diagnose(ctx); len(d.Problems) != 21 || s.IDP.Count(authtest.Discovery) > 16 {
-		t.Errorf("%d problems; %d were asked", len(d.Problems), s.IDP.Count(authtest.Discovery))
+		t.Errorf("%d problems; %d were queried", len(d.Problems), s.IDP.Count(authtest.Discovery))
 	}
 }
 
@@ -663,8 +662,8 @@ func (h hangingStore) New(r *http.Request, name string) (*gorilla.Session, error
 	return h.Store.New(r, name)
 }
 
-// Whatever hangs, a store of the application's that looks at no context too,
-// Diagnose ends with its context.
+// If anything hangs, even a store of the application that ignores the context, Diagnose ends
+// with its context.
 func TestDiagnoseEndsWithItsContext(t *testing.T) {
 	t.Parallel()
 	never := make(chan struct{})
@@ -732,7 +731,7 @@ func TestDiagnosisNamesAllCookies(t *testing.T) {
 					}
 					seen[d.Cookies[i].Name] = true
 					c.Name, c.Value = "n", ""
-					c.MaxAge, c.Expires = 0, time.Time{} // stores say both
+					c.MaxAge, c.Expires = 0, time.Time{} // stores set both
 					if known := d.Cookies[i]; c.String() != "n=; "+known.Attributes || !strings.Contains(line, fmt.Sprintf("Max-Age=%.0f;", known.Life.Seconds())) {
 						t.Errorf("%s: %s, want %+v", name, line, known)
 					}
@@ -747,7 +746,7 @@ func TestDiagnosisNamesAllCookies(t *testing.T) {
 	}
 }
 
-// The clock is where Diagnosis says, give or take what it says.
+// The clock differs by the reported time, within the reported accuracy.
 func TestDiagnosisOfTheClock(t *testing.T) {
 	t.Parallel()
 	for _, off := range []time.Duration{0, 20 * time.Millisecond, -7300 * time.Millisecond, 90 * time.Minute} {
@@ -786,7 +785,7 @@ func TestDiagnosisAsJSON(t *testing.T) {
 	}
 }
 
-// An address may have a secret in its query.
+// The query of an address may contain a secret.
 func TestDiagnosisDropsTheAddressesOfErrors(t *testing.T) {
 	idp := sitetest.StartProvider(t, authtest.Config{})
 	p := sitetest.Client("demo", idp)

@@ -54,15 +54,15 @@ func count(n int, what string) string {
 	return fmt.Sprintf("%d %ss", n, what)
 }
 
-// row writes a name and what there is to say about it, if there is anything.
+// row writes a name and a text, unless the text is empty.
 func row(b *strings.Builder, name, text string) {
 	if text != "" {
 		fmt.Fprintf(b, "  %-25s %s\n", name, text)
 	}
 }
 
-// list writes an error in a few lines. The cause is for operators, who read the
-// log and this: without an address, which may have a secret in it.
+// list writes an error in a few lines. Operators also get the cause, as in the log, without a
+// URL, which may contain a secret.
 func (e *Error) list(b *strings.Builder, kind string) {
 	about := e.Op
 	if e.Provider != "" && e.Op != "" {
@@ -75,19 +75,19 @@ func (e *Error) list(b *strings.Builder, kind string) {
 	}
 }
 
-// unreachable reports whether e is about a provider that was asked in vain.
+// unreachable reports whether e means that a request to the provider failed.
 func (e *Error) unreachable() bool {
 	return e.Code == ErrProviderUnavailable || e.Code == ErrProviderTimeout
 }
 
-// unanswered reports whether there was no answer at all, or that of a proxy in front of
-// the provider: a 404 is an answer.
+// unanswered reports whether the provider did not respond, or only a proxy in front of it did.
+// A 404 is a response.
 func (e *Error) unanswered() bool {
 	f, ok := errors.AsType[*fetch.Error](e.Err)
 	return e.unreachable() && (!ok || f.Status == 0 || f.Status == http.StatusBadGateway || f.Status == http.StatusServiceUnavailable || f.Status == http.StatusGatewayTimeout)
 }
 
-// listProvider writes what there is to know of one provider.
+// listProvider writes the section of one provider.
 func (d *Diagnosis) listProvider(b *strings.Builder, p *ProviderDiagnosis) {
 	state, kind, wrong := "answers", "plain OAuth 2.0", 0
 	for _, e := range d.Problems {
@@ -133,7 +133,7 @@ func (d *Diagnosis) listProvider(b *strings.Builder, p *ProviderDiagnosis) {
 	for _, name := range []string{"authorization_endpoint", "token_endpoint", "userinfo_endpoint", "jwks_uri", "end_session_endpoint", "introspection_endpoint"} {
 		row(b, name, p.Endpoints[name])
 	}
-	// Of what is not used: "none" would read like the algorithm of that name.
+	// otherwise describes an unused feature; "none" would read like the algorithm of that name.
 	used := func(name, used, otherwise, offered string) {
 		if list := p.Offered[offered]; len(list) > 0 {
 			used = cmp.Or(used, otherwise) + " (offered: " + strings.Join(list, ", ") + ")"
@@ -153,7 +153,7 @@ func (d *Diagnosis) listProvider(b *strings.Builder, p *ProviderDiagnosis) {
 	p.listKeys(b)
 }
 
-// listResourceServer writes what there is to know of a provider without a client.
+// listResourceServer writes the section of a provider that is for access tokens only.
 func (d *Diagnosis) listResourceServer(b *strings.Builder, p *ProviderDiagnosis) {
 	b.WriteString(" in use, for access tokens only\n")
 	row(b, "access tokens for", p.Audience)
@@ -161,7 +161,7 @@ func (d *Diagnosis) listResourceServer(b *strings.Builder, p *ProviderDiagnosis)
 	p.listKeys(b)
 }
 
-// listKeys writes what signatures and times are compared with.
+// listKeys writes the signing keys and the difference of the clocks.
 func (p *ProviderDiagnosis) listKeys(b *strings.Builder) {
 	var keys []string
 	for _, alg := range slices.Sorted(maps.Keys(p.Keys)) {

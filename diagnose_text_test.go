@@ -22,7 +22,7 @@ import (
 
 var updateText = flag.Bool("update-diagnosis", false, "write testdata/diagnosis")
 
-// What people see in a terminal, to the letter; testdata/diagnosis has it.
+// The exact text in a terminal, as in testdata/diagnosis.
 func TestDiagnosisAsText(t *testing.T) {
 	t.Parallel()
 	healthy := sitetest.NewTLS(t, func(s *sitetest.Site, o *ginauth.Options) {
@@ -49,8 +49,7 @@ func TestDiagnosisAsText(t *testing.T) {
 	compareText(t, "sick.txt", sick, sick.Auth.Diagnose(t.Context()).String())
 }
 
-// TestWordsOfADiagnosis: what a diagnosis says of a provider is not what it does not
-// mean.
+// TestWordsOfADiagnosis: the text about a provider does not claim more than was found.
 func TestWordsOfADiagnosis(t *testing.T) {
 	for _, tt := range []struct {
 		name   string
@@ -113,8 +112,8 @@ func TestWordsOfADiagnosis(t *testing.T) {
 	}
 }
 
-// A provider that is silent has no status to go by. Nor has a diagnosis that was read from
-// JSON, where the causes of errors are not.
+// A provider that does not respond has no status. Nor has a diagnosis that was read from JSON,
+// which lacks the causes of errors.
 func TestDiagnosisOfAProviderThatIsSilent(t *testing.T) {
 	t.Parallel()
 	s := sitetest.New(t, func(_ *sitetest.Site, o *ginauth.Options) {
@@ -134,7 +133,7 @@ func TestDiagnosisOfAProviderThatIsSilent(t *testing.T) {
 	}
 }
 
-// docs/diagnose.md shows what people see.
+// docs/diagnose.md shows the text of a diagnosis.
 func TestDocsShowADiagnosis(t *testing.T) {
 	page, err := os.ReadFile("docs/diagnose.md")
 	if err != nil {
@@ -165,7 +164,7 @@ func compareText(t *testing.T, name string, s *sitetest.Site, got string) {
 		got = strings.ReplaceAll(got, from, to)
 	}
 	got = cookieHash.ReplaceAllString(got, "ginauth-HASHED")
-	got = tolerated.ReplaceAllString(tenMinutes.ReplaceAllString(got, "10m"), "+/- 1s") // on a machine that is busy
+	got = tolerated.ReplaceAllString(tenMinutes.ReplaceAllString(got, "10m"), "+/- 1s") // on a busy machine
 	name = filepath.Join("testdata", "diagnosis", name)
 	if *updateText {
 		if err := os.WriteFile(name, []byte(got), 0o644); err != nil {
@@ -178,8 +177,7 @@ func compareText(t *testing.T, name string, s *sitetest.Site, got string) {
 	}
 }
 
-// A terminal obeys what is written to it: nothing of a provider's may be more
-// than a line of plain text.
+// A terminal interprets control sequences: text from a provider must be one line of plain text.
 func TestDiagnosisPrintsNoCommandsOfAProvider(t *testing.T) {
 	t.Parallel()
 	const clears = "\x1b[2J\r\nall is well\u202e"

@@ -88,7 +88,7 @@ type Error struct {
 	Op       string `json:"op,omitempty"`       // the operation that failed: "exchange code"
 	Provider string `json:"provider,omitempty"` // Provider.Name, or ""
 
-	// Event says what failed, for [Hooks.OnError]: [SignInFailed], [SignOutFailed] or
+	// Event is what failed, for [Hooks.OnError]: [SignInFailed], [SignOutFailed] or
 	// [RequestRefused]. It is the name of the event that reports the error; unauthenticated
 	// requests, which have no event, have RequestRefused. It is "" in errors returned by
 	// functions of this package.
@@ -136,7 +136,7 @@ func (e *Error) Error() string {
 	}
 	if e.Err != nil {
 		b.WriteString(": ")
-		fmt.Fprint(&b, e.Err) // which looks at a pointer that is nil
+		fmt.Fprint(&b, e.Err) // fmt handles a nil pointer
 	}
 	return b.String()
 }
@@ -161,10 +161,10 @@ func (e *Error) Status() int {
 	return cmp.Or(statuses[e.Code], http.StatusInternalServerError)
 }
 
-// errorPages are the pages of docs/ that explain the IDs of this package, and of lines in
-// the log that report no error, by the first word of the ID. A few IDs are on another page
-// than the rest of their area, since they have another code; those are listed in full.
-// Each of these pages has an anchor for each of its IDs.
+// errorPages maps the first word of an ID, of an error or of another line in the log, to the
+// page of docs/ that explains it. A few IDs are on another page than the rest of their area,
+// since they have another code; those are listed in full. Each page has an anchor for each of
+// its IDs.
 var errorPages = map[string]string{
 	"access_token": requestsPage, "authorize": requestsPage, "bearer": requestsPage, "check": requestsPage, "claims": requestsPage, "form_post": requestsPage,
 	"guard": requestsPage, "hook": requestsPage, "introspection": requestsPage, "login": requestsPage, "logout": requestsPage, "logout_token": requestsPage,
@@ -184,7 +184,7 @@ var errorPages = map[string]string{
 }
 
 const (
-	signInsPage  = "docs/errors.md"          // sign-ins, and what a provider answers
+	signInsPage  = "docs/errors.md"          // sign-ins, and the responses of providers
 	requestsPage = "docs/errors-requests.md" // guarded requests, sessions, and functions of the application
 	setupPage    = "docs/errors-setup.md"    // Options, and lines in the log
 )
@@ -196,11 +196,11 @@ var signInCodes = []Code{
 	ErrBadTokenResponse, ErrIssuerMismatch, ErrIDTokenInvalid, ErrUserinfoInvalid,
 }
 
-// section returns where the error is explained in the repository: at its ID, or at
-// its Code if the ID is the application's. It returns "" if the Code is.
+// section returns the page and anchor in the repository that explain the error: its ID, or its
+// Code if the ID is not of this package. It returns "" if the Code is not, either.
 func (e *Error) section() string {
 	area, _, _ := strings.Cut(e.ID, ".")
-	setting := e.Code == ErrInvalidOptions && (area == "options" || area == "provider") // these ids are made of the setting's name, and have no anchors
+	setting := e.Code == ErrInvalidOptions && (area == "options" || area == "provider") // these ids are derived from the name of the setting, and have no anchors
 	switch page := cmp.Or(errorPages[e.ID], errorPages[area]); {
 	case statuses[e.Code] == 0:
 		return ""

@@ -21,8 +21,8 @@ import (
 	"github.com/ginauth/ginauth/internal/sitetest"
 )
 
-// codes are the error codes as programs, dashboards and alerts know them. A
-// code is added here, and never spelled otherwise or taken away again.
+// codes are the error codes that programs, dashboards and alerts use. Codes are added here, and
+// never changed or removed.
 var codes = map[ginauth.Code]struct {
 	name   string
 	status int
@@ -68,8 +68,7 @@ func TestCodesNeverChange(t *testing.T) {
 	}
 }
 
-// What a code means to a person is said to a person: a status and a sentence,
-// on pages and in JSON.
+// Each code has a status and a sentence for users, on pages and in JSON.
 func TestEveryCodeHasAStatusAndAText(t *testing.T) {
 	s := sitetest.New(t, nil)
 	s.SignIn()
@@ -80,7 +79,7 @@ func TestEveryCodeHasAStatusAndAText(t *testing.T) {
 		}
 		path := "/code/" + string(code)
 		s.Engine.GET(path, s.Auth.RequireAuth(func(u *ginauth.User) error {
-			if code == ginauth.ErrStepUpRequired { // it says what is required
+			if code == ginauth.ErrStepUpRequired { // it contains the requirement
 				return ginauth.ACR("gold")(u)
 			}
 			return e
@@ -91,13 +90,13 @@ func TestEveryCodeHasAStatusAndAText(t *testing.T) {
 			t.Errorf("%s: %v: %s", code, err, p.Text())
 		}
 		outward := string(code)
-		if code == "logout_token_invalid" { // its reader is a provider, which knows one error (Back-Channel Logout 1.0, section 2.8)
+		if code == "logout_token_invalid" { // its reader is a provider, which expects one error (Back-Channel Logout 1.0, section 2.8)
 			outward = "invalid_request"
 		}
 		if p.Status != want.status || body.Error != outward || len(body.Message) < 20 || !strings.HasSuffix(body.Message, ".") {
-			t.Errorf("%s is answered with %d %+v", code, p.Status, body)
+			t.Errorf("%s results in %d %+v", code, p.Status, body)
 		}
-		if code == "unauthenticated" || code == "step_up_required" { // a page is sent to the login
+		if code == "unauthenticated" || code == "step_up_required" { // a page load is redirected to the login
 			continue
 		}
 		if p := s.Open(path); p.Status != want.status || !strings.Contains(p.Text(), string(code)) || !strings.Contains(p.Text(), strings.SplitN(body.Message, "'", 2)[0]) {
@@ -132,7 +131,7 @@ func TestErrorText(t *testing.T) {
 		}
 	}
 	if got := ginauth.ErrStateInvalid.Error(); got != "state_invalid" {
-		t.Errorf("a Code says %q", got)
+		t.Errorf("the text of a Code is %q", got)
 	}
 }
 
@@ -152,15 +151,15 @@ func TestErrorsIsAndAs(t *testing.T) {
 		}
 	}
 	if errors.Is(&ginauth.Error{}, ginauth.Code("another")) || errors.Is(errors.New("state_invalid"), ginauth.ErrStateInvalid) {
-		t.Error("errors.Is takes one error for another")
+		t.Error("errors.Is confuses two errors")
 	}
 	if errors.Unwrap(&ginauth.Error{}) != nil {
 		t.Error("an error without a cause has one")
 	}
 }
 
-// Hooks and Checks of the application may return one error value for ever. It
-// is theirs: no request writes into it what another one reads.
+// Hooks and Checks of the application may always return the same error value. No request
+// modifies it, since others read it.
 func TestTheApplicationsErrorsStayItsOwn(t *testing.T) {
 	noStaff := &ginauth.Error{Code: ginauth.ErrIdentityRejected, Reason: "not of the staff", Fix: "ask the desk"}
 	noAdmin := &ginauth.Error{Code: ginauth.ErrForbidden, Reason: "not an administrator"}
@@ -191,8 +190,8 @@ func TestTheApplicationsErrorsStayItsOwn(t *testing.T) {
 
 var errorID = regexp.MustCompile(`^[a-z0-9_]+(\.[a-z0-9_]+)+$`)
 
-// Every error names its reason by an id: the log has it, and it stays when the
-// sentence is improved. Two reasons do not share one.
+// Every error has an id for its reason: the log contains it, and it stays the same when the
+// sentence is improved. Two reasons do not share an id.
 func TestEveryErrorHasAnID(t *testing.T) {
 	reasons := map[string]string{} // by id
 	check := func(at, id, reason string) {
@@ -241,7 +240,7 @@ func TestEveryErrorHasAnID(t *testing.T) {
 	}
 }
 
-// firstText is the first text in an expression: its format, where it has one.
+// firstText returns the first string in an expression: its format, if it has one.
 func firstText(expr ast.Expr) (text string) {
 	ast.Inspect(expr, func(n ast.Node) bool {
 		if lit, ok := n.(*ast.BasicLit); ok && lit.Kind == token.STRING && text == "" {
@@ -252,7 +251,7 @@ func firstText(expr ast.Expr) (text string) {
 	return text
 }
 
-// Mistakes in Options have ids made of the field's name.
+// Mistakes in Options have ids that contain the field's name.
 func TestIDsOfMistakes(t *testing.T) {
 	err := sitetest.MountError(sitetest.GoodOptionsWith(func(o *ginauth.Options) {
 		o.BaseURL, o.AfterLogin, o.Keys = "", "elsewhere", []string{"short"}
@@ -272,13 +271,13 @@ func TestIDsOfMistakes(t *testing.T) {
 	}
 }
 
-// raisesErrors names the packages whose errors people read about.
+// raisesErrors lists the packages whose errors are documented.
 func raisesErrors(f *goFile) bool {
 	dir := path.Dir(f.path)
 	return !f.isTest() && (dir == "." || dir == "internal/rp")
 }
 
-// A refusal by a function of the application has a reason and a fix on loopback.
+// A rejection by a function of the application has a reason and a fix on loopback.
 func TestDevelopersReadWhichFunctionOfTheirsRefused(t *testing.T) {
 	t.Parallel()
 	var refuse error
@@ -306,19 +305,19 @@ func TestDevelopersReadWhichFunctionOfTheirsRefused(t *testing.T) {
 			p := f.Must(f.Browser.Fetch(f.Open("/"), "GET", f.URL+"/checked", nil, ""))
 			var body struct{ ID, Reason, Fix string }
 			if err := json.Unmarshal(p.Body, &body); err != nil || (body.ID == "check.refused" && body.Reason != "" && body.Fix != "") == public {
-				t.Errorf("public %v: %v is told as %+v, %v", public, refuse, body, err)
+				t.Errorf("public %v: %v is reported as %+v, %v", public, refuse, body, err)
 			}
 		}
 	}
 }
 
-// absent is an error of an application's whose method cannot be called without a value.
+// absent is an error type of an application whose method panics on a nil pointer.
 type absent struct{ text string }
 
 func (a *absent) Error() string { return a.text }
 
-// A function with the result *Error, or another pointer, returns nil as an error that
-// is not nil. It is a failure then: it admits no user, and does not end the process.
+// A function with the result *Error, or another pointer type, returns nil as a non-nil error.
+// This counts as a failure: it admits no user, and does not crash the process.
 func TestErrorsThatAreNilPointers(t *testing.T) {
 	t.Parallel()
 	for name, none := range map[string]error{"*Error": (*ginauth.Error)(nil), "a pointer of the application's": (*absent)(nil), "wrapped": fmt.Errorf("no: %w", (*ginauth.Error)(nil))} {

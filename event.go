@@ -30,7 +30,7 @@ type Event struct {
 	// the application.
 	Code Code
 
-	// By says who ended a session. It is set only if Name is [SignedOut] or [SessionsRevoked].
+	// By is who ended a session. It is set only if Name is [SignedOut] or [SessionsRevoked].
 	By EventBy
 
 	// Duration is the time spent on requests to the provider after the browser returned: token
@@ -64,7 +64,7 @@ const (
 	RequestRefused      EventName = "request_refused"        // a guard rejected an authenticated request, or could not decide; see Event.Code
 )
 
-// EventBy says who ended a session.
+// EventBy is who ended a session.
 type EventBy string
 
 const (
@@ -91,7 +91,7 @@ func (a *Auth) logFailure(c *gin.Context, event EventName, e *Error) {
 			user := &v.opened.user // unaffected by changes of a handler
 			failure.Provider, failure.User = user.Provider, a.hashUser(user)
 		}
-	} else if a.providers.Load().clients[failure.Provider] == nil { // an *Error of the application's may have any text there
+	} else if a.providers.Load().clients[failure.Provider] == nil { // an *Error of the application may have any text there
 		failure.Provider = c.Param("provider")
 	}
 	more := details{clientIP: c.ClientIP(), op: e.Op, id: e.ID, reason: e.Reason, fix: e.Fix}
@@ -104,9 +104,8 @@ func (a *Auth) logFailure(c *gin.Context, event EventName, e *Error) {
 	a.emit(ctx, e.level(), "ginauth: request failed", failure, more)
 }
 
-// logEvent logs that a user signed in or out, for an audit, and what led to it.
-// s is the session, or nil. ctx need not be a request's: LogoutEverywhere takes
-// any.
+// logEvent logs a sign-in, a sign-out or the start of a sign-in, for audits. s is the session,
+// or nil. ctx need not be that of a request, since LogoutEverywhere accepts any context.
 func (a *Auth) logEvent(ctx context.Context, level slog.Level, message string, e Event, s *session) {
 	c, _ := ctx.(*gin.Context)
 	if c != nil && c.Request != nil {
@@ -128,7 +127,7 @@ func (a *Auth) logEvent(ctx context.Context, level slog.Level, message string, e
 	a.emit(ctx, level, message, e, more)
 }
 
-// details are what the log has of an event beside it.
+// details are the attributes of an event that only the log has.
 type details struct{ session, clientIP, op, id, reason, fix, docs, err string }
 
 // emit writes an event to the log and passes it to Hooks.OnEvent. A panic there is logged and
@@ -143,7 +142,7 @@ func (a *Auth) emit(ctx context.Context, level slog.Level, message string, e Eve
 	if a.cfg.Hooks.OnEvent == nil {
 		return
 	}
-	if a.isRunning(ctx, string(e.Name)) { // it calls LogoutEverywhere at any event, say
+	if a.isRunning(ctx, string(e.Name)) { // for example if it calls LogoutEverywhere at every event
 		return
 	}
 	ctx, done := a.runs(ctx, string(e.Name))

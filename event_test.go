@@ -22,7 +22,7 @@ import (
 	"github.com/ginauth/ginauth/internal/sitetest"
 )
 
-// Dashboards and alerts go by these texts.
+// Dashboards and alerts rely on these texts.
 func TestTheTextsOfEventsNeverChange(t *testing.T) {
 	for kind, want := range map[string]map[string]string{
 		"EventName": {
@@ -38,15 +38,14 @@ func TestTheTextsOfEventsNeverChange(t *testing.T) {
 	}
 }
 
-// Nothing is made for a log that is not interested, and an application that
-// does not listen.
+// No event is built if the log drops it and the application has no OnEvent.
 func TestNothingIsToldToNobody(t *testing.T) {
 	t.Parallel()
 	var keys []int
 	for _, tt := range []struct {
 		level slog.Level
 		hook  bool
-		want  []int // how many values the requests to /login, /authorize and /logout had, which keeps one of its own
+		want  []int // how many values the requests to /login, /authorize and /logout had; the last one keeps one itself
 	}{
 		{slog.LevelInfo, false, []int{0, 1, 2}}, {slog.LevelError, false, []int{0, 0, 1}}, {slog.LevelDebug, false, []int{1, 1, 2}}, {slog.LevelError, true, []int{1, 1, 2}},
 	} {
@@ -56,7 +55,7 @@ func TestNothingIsToldToNobody(t *testing.T) {
 			s.Engine.Use(func(c *gin.Context) {
 				c.Next()
 				if strings.HasPrefix(c.Request.URL.Path, "/log") || strings.HasPrefix(c.Request.URL.Path, "/auth") {
-					keys = append(keys, len(c.Keys)) // where a request's id is kept
+					keys = append(keys, len(c.Keys)) // the request's id is stored there
 				}
 			})
 		})
@@ -77,9 +76,8 @@ type tracedEvent struct {
 	trace string
 }
 
-// eventSite is an application whose requests have a trace each, as
-// OpenTelemetry's middleware gives them one, and a revocation store that can
-// break. Its log is in JSON.
+// eventSite is an application whose requests each have a trace, as from OpenTelemetry's
+// middleware, and a revocation store that can fail. Its log is in JSON.
 type eventSite struct {
 	*sitetest.Site
 	mu    sync.Mutex
@@ -92,7 +90,7 @@ func newEventSite(t *testing.T, change func(s *sitetest.Site, o *ginauth.Options
 	t.Helper()
 	w := &eventSite{store: &sitetest.BrokenRevocations{}, json: &sitetest.Logs{}}
 	w.Site = sitetest.NewLogout(t, func(s *sitetest.Site, o *ginauth.Options) {
-		s.IDP = sitetest.StartProvider(t, authtest.Config{Addr: "localhost:0", Now: s.Clock.Now}) // for frames of it
+		s.IDP = sitetest.StartProvider(t, authtest.Config{Addr: "localhost:0", Now: s.Clock.Now}) // for its frames
 		o.Providers[0] = sitetest.Client("demo", s.IDP)
 		o.Revocations = w.store
 		o.Logger = slog.New(slog.NewJSONHandler(w.json, &slog.HandlerOptions{Level: slog.LevelDebug}))
@@ -112,7 +110,7 @@ func newEventSite(t *testing.T, change func(s *sitetest.Site, o *ginauth.Options
 	return w
 }
 
-// take returns what happened since the last take.
+// take returns the events since the last take.
 func (w *eventSite) take() []tracedEvent {
 	w.mu.Lock()
 	defer w.mu.Unlock()
@@ -121,7 +119,7 @@ func (w *eventSite) take() []tracedEvent {
 	return list
 }
 
-// lines are the log's lines about events since the last call.
+// lines returns the log lines about events since the last call.
 func (w *eventSite) lines() (lines []map[string]any) {
 	w.T.Helper()
 	text := w.json.String()
@@ -138,13 +136,13 @@ func (w *eventSite) lines() (lines []map[string]any) {
 	return lines
 }
 
-// post sends what a script of the application's own page would.
+// post sends a request as a script of the application's own page would.
 func (w *eventSite) post(path string) *authtest.Page {
 	w.T.Helper()
 	return w.Must(w.Browser.Fetch(authtest.At(w.URL+"/"), "POST", w.URL+path, nil, ""))
 }
 
-// happening is what makes an event.
+// happening is an action that causes an event.
 type happening struct {
 	name  string
 	do    func()
@@ -216,8 +214,8 @@ func TestEvents(t *testing.T) {
 	w := newEventSite(t, func(s *sitetest.Site, o *ginauth.Options) {
 		o.Providers = append(o.Providers, ginauth.Provider{Name: "down", Issuer: "http://localhost:1", ClientID: "app", ClientSecret: "secret of nobody"})
 	})
-	w.Engine.POST("/cross", w.Auth.RequireAuth(), func(*gin.Context) { t.Error("a refused request came through") })
-	w.Engine.GET("/others", w.Auth.RequireAuth(ginauth.FromProvider("down")), func(*gin.Context) { t.Error("a refused request came through") })
+	w.Engine.POST("/cross", w.Auth.RequireAuth(), func(*gin.Context) { t.Error("a rejected request was admitted") })
+	w.Engine.GET("/others", w.Auth.RequireAuth(ginauth.FromProvider("down")), func(*gin.Context) { t.Error("a rejected request was admitted") })
 	w.Engine.POST("/become", func(c *gin.Context) { _ = w.Auth.SignIn(c, &ginauth.User{Provider: "demo", Subject: "ada"}, nil) })
 	w.Engine.POST("/leave", func(c *gin.Context) { _ = w.Auth.Logout(c) })
 	w.Engine.POST("/everywhere", func(c *gin.Context) { _ = w.Auth.LogoutEverywhere(c, w.IDP.Issuer+"#ada") })
@@ -225,10 +223,10 @@ func TestEvents(t *testing.T) {
 		t.Run(tt.name, func(t *testing.T) {
 			w.Browser = w.NewBrowser()
 			w.SignIn()
-			w.SID() // asks for pages before they are counted
+			w.SID() // requests pages before they are counted
 			w.take()
 			w.lines()
-			w.Clock.Advance(time.Second) // so that what is revoked now is not the next one
+			w.Clock.Advance(time.Second) // so that the next session is not revoked as well
 			tt.do()
 			got, lines := w.take(), w.lines()
 			if len(got) != 1 || len(lines) != 1 {
@@ -248,7 +246,7 @@ func TestEvents(t *testing.T) {
 	}
 }
 
-// wantLine holds a line of the log against the event.
+// wantLine compares a line of the log with the event.
 func wantLine(t *testing.T, line map[string]any, e ginauth.Event, level string) {
 	t.Helper()
 	want := map[string]any{"level": level, "event": string(e.Name)}
@@ -262,7 +260,7 @@ func wantLine(t *testing.T, line map[string]any, e ginauth.Event, level string) 
 	}
 	row, there := sitetest.DocumentedEvents(t)[e.Name]
 	if !there || row.Level != strings.ToLower(level) && (row.Level != "by its code" || e.Code == "") {
-		t.Errorf("docs/observability.md says of %s: %+v; its level is %s", e.Name, row, level)
+		t.Errorf("docs/observability.md has for %s: %+v; its level is %s", e.Name, row, level)
 	}
 	for name := range line {
 		if slices.Contains([]string{"provider", "user", "session", "by", "code", "duration"}, name) && !slices.Contains(row.With, name) {
@@ -278,8 +276,8 @@ func wantLine(t *testing.T, line map[string]any, e ginauth.Event, level string) 
 	}
 }
 
-// A whole sign-in, and one that OnLogin refuses: who it was is known, and how
-// long the provider took.
+// A complete sign-in, and one that OnLogin rejects: the event has the user, and how long the
+// provider took.
 func TestEventsOfASignIn(t *testing.T) {
 	t.Parallel()
 	var refuse error
@@ -324,11 +322,11 @@ func TestEventsOfASignIn(t *testing.T) {
 		}
 		e := got[1]
 		if took := max(0, tt.pause); e.Duration < took || e.Duration > took+2*time.Second || tt.pause < 0 && e.Duration != 0 {
-			t.Errorf("%s: the provider took %v, it says", tt.name, e.Duration)
+			t.Errorf("%s: the event's duration is %v", tt.name, e.Duration)
 		}
 		lines := w.lines()
 		if logged, _ := lines[len(lines)-1]["duration"].(float64); time.Duration(logged) != e.Duration {
-			t.Errorf("%s: the log says %v, the event %v", tt.name, time.Duration(logged), e.Duration)
+			t.Errorf("%s: the log has %v, the event %v", tt.name, time.Duration(logged), e.Duration)
 		}
 		e.RequestID, e.Duration = "", 0
 		if e.Event != tt.want || e.trace != "GET /authorize/:provider" {
@@ -342,7 +340,7 @@ func TestEventsOutsideOfARequest(t *testing.T) {
 	t.Parallel()
 	w := newEventSite(t, nil)
 	ctx := context.WithValue(t.Context(), traceKey{}, "a job")
-	odd, _ := gin.CreateTestContext(nil) // of no request either
+	odd, _ := gin.CreateTestContext(nil) // without a request, too
 	for _, tt := range []struct {
 		ctx   context.Context
 		trace string
@@ -357,11 +355,11 @@ func TestEventsOutsideOfARequest(t *testing.T) {
 	}
 	w.store.Broken.Store(true)
 	if err := w.Auth.LogoutEverywhere(ctx, w.IDP.Issuer+"#ada"); err == nil || len(w.take()) != 0 {
-		t.Errorf("what did not happen is told: %v", err)
+		t.Errorf("events that did not happen: %v", err)
 	}
 }
 
-// What OnEvent breaks in is over: the sign-in goes on, and the log says so.
+// A panic in OnEvent does not stop the sign-in, and is logged.
 func TestOnEventPanics(t *testing.T) {
 	t.Parallel()
 	f := sitetest.NewFlow(t, func(_ *sitetest.Site, o *ginauth.Options) {
@@ -378,7 +376,7 @@ func TestOnEventPanics(t *testing.T) {
 	}
 }
 
-// An OnEvent that does not panic is not said to.
+// Without a panic in OnEvent, nothing is logged about it.
 func TestOnEventThatReturns(t *testing.T) {
 	t.Parallel()
 	f := sitetest.NewFlow(t, func(_ *sitetest.Site, o *ginauth.Options) { o.Hooks.OnEvent = func(context.Context, ginauth.Event) {} })
@@ -388,7 +386,7 @@ func TestOnEventThatReturns(t *testing.T) {
 	}
 }
 
-// One request has one id: in every line, event and answer.
+// A request has one id in every line, event and response.
 func TestOneRequestOneID(t *testing.T) {
 	t.Parallel()
 	w := newEventSite(t, func(_ *sitetest.Site, o *ginauth.Options) {

@@ -91,7 +91,7 @@ func ExampleAuth_Token() {
 	}
 	app.GET("/calendar/connect", auth.RequireAuth(), func(c *gin.Context) {
 		if _, err := auth.Token(c, calendar); err != nil {
-			auth.Fail(c, err) // asks the person, and comes back here
+			auth.Fail(c, err) // asks for consent, and returns here
 			return
 		}
 		c.Redirect(http.StatusSeeOther, "/calendar")
@@ -347,7 +347,7 @@ func ExampleLogin() {
 	defer ada.leave()
 	fmt.Println(ada.signIn("/login/corp", "Ada Lovelace"))
 	ada.submit("/login/github", url.Values{"link": {"true"}})
-	fmt.Println(ada.choose("Grace Hopper")) // what she is called there
+	fmt.Println(ada.choose("Grace Hopper")) // her name there
 	// Output:
 	// 200 Ada Lovelace of corp has account 7
 	// 200 Grace Hopper of github has account 7
@@ -395,7 +395,7 @@ func ExampleAuth_BeginLogin() {
 	defer ada.leave()
 	defer grace.leave()
 	fmt.Println(ada.signIn("/invitations/7f3a", "Ada Lovelace"))
-	fmt.Println(grace.signIn("/invitations/7f3a", "Grace Hopper")) // who found the link
+	fmt.Println(grace.signIn("/invitations/7f3a", "Grace Hopper")) // who has found the link
 	// Output:
 	// 200 Ada Lovelace is in the team "engines"
 	// 200 Grace Hopper is in the team ""
@@ -490,7 +490,7 @@ func ExampleAuth_SignIn_inTests() {
 	server := httptest.NewServer(app)
 	defer server.Close()
 	browser := authtest.NewBrowser()
-	browser.Resolve("localhost", server.Listener.Addr().String()) // where BaseURL is, for this browser
+	browser.Resolve("localhost", server.Listener.Addr().String()) // the address of BaseURL, for this browser
 	grace := &ginauth.User{Provider: "corp", Subject: "1", Name: "Grace Hopper", Groups: []string{"admin"}}
 	if err := authtest.SignIn(auth, browser, grace); err != nil {
 		log.Fatal(err)

@@ -6,7 +6,7 @@ import (
 	"github.com/ginauth/ginauth/internal/rp"
 )
 
-// RelyingPartyConfig is what the relying party of p is configured with.
+// RelyingPartyConfig returns the configuration of the relying party of p.
 func RelyingPartyConfig(p Provider) rp.Config {
 	cfg := &config{Options: Options{BaseURL: "https://app.example.com"}, loopback: true}
 	cfg.defaults()

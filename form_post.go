@@ -16,33 +16,32 @@ import (
 const (
 	formPostLife    = time.Minute
 	formPostVersion = 2
-	formPostSlots   = 4                           // responses that are carried at a time
-	formPostRoom    = cookieLimit / formPostSlots // bytes of the cookie of each
+	formPostSlots   = 4                           // responses that are carried at the same time
+	formPostRoom    = cookieLimit / formPostSlots // bytes of each cookie
 )
 
-// formPosts carries the response of a form_post provider (OAuth 2.0 Form Post
-// Response Mode) over to a GET. The POST comes from another site, so the browser
-// sends no SameSite=Lax cookie with it and the login state cannot be seen; the
-// GET that follows brings the cookies. Nothing is checked or skipped here: the
-// GET checks everything.
+// formPosts carries the response of a form_post provider (OAuth 2.0 Form Post Response Mode)
+// over to a GET. The POST is cross-site, so the browser sends no SameSite=Lax cookies with it,
+// and the login state is not available; the browser sends the cookies with the GET that
+// follows. The POST checks nothing, and the GET checks everything.
 //
-// Any site can make a browser send such a POST, and keep it from sending the GET,
-// and which cookies the browser has is not known here. So all of them together
-// stay below 4 KB: there are four, and a response that is larger than a quarter of
-// that goes into the address of the GET, sealed as well.
+// Any site can make a browser send such a POST and prevent the GET, and the POST does not show
+// which of these cookies the browser already has. So all of them together stay below 4 KB:
+// there are four, and a response larger than a quarter of that is sealed into the URL of the
+// GET instead.
 type formPosts struct {
 	sealedCookie
 	prefix string // of the cookies' names
 }
 
-// formPostFields are the fields of a response that anything reads, and how long
-// they may be: longer ones are left behind, so that a chatty provider does not
-// fill the cookie. A field without a limit must come whole.
+// formPostFields lists the fields of a response that are read, with their maximum lengths.
+// Longer values are dropped, so that a verbose provider does not fill the cookie. 0 means no
+// limit: the sign-in needs the field.
 var formPostFields = map[string]int{
 	"state": 0, "code": 0, "iss": 0, "error": 0, "user": 1024, "device_id": 256,
 }
 
-// slot names the cookie for a state: a few serve all.
+// slot returns the name of the cookie for a state. All states share formPostSlots cookies.
 func (k *formPosts) slot(state string) string {
 	n := 0
 	if state != "" {
@@ -51,8 +50,7 @@ func (k *formPosts) slot(state string) string {
 	return k.prefix + strconv.Itoa(n)
 }
 
-// save seals a response into its cookie, or returns it sealed if it is too large
-// for that.
+// save seals a response into its cookie, or returns it sealed if it is too large for a cookie.
 func (k *formPosts) save(out http.Header, form url.Values) (sealed string) {
 	kept := map[string]string{"error_description": printable.Clip(form.Get("error_description"))}
 	for name, limit := range formPostFields {
@@ -60,7 +58,7 @@ func (k *formPosts) save(out http.Header, form url.Values) (sealed string) {
 			kept[name] = v[0]
 		}
 	}
-	// Not as a form: a code may have / and + in it, which take three bytes there.
+	// Not form-encoded: a code may contain / and +, which would take three bytes each.
 	contents := wire.AppendMap(wire.AppendTime(k.contents(), k.now()), kept)
 	if name := k.slot(form.Get("state")); k.size(name, contents) <= formPostRoom {
 		k.set(out, name, contents)
@@ -69,9 +67,9 @@ func (k *formPosts) save(out http.Header, form url.Values) (sealed string) {
 	return k.box.Seal(contents, k.prefix)
 }
 
-// take returns the response for a state, from the address if it is there, or from
-// its cookie, which it uses up. A response in the address is used up with the
-// login state, as every response is.
+// take returns the response for a state, from sealed if that is not empty, or else from its
+// cookie, which it deletes. A response in the URL cannot be used twice, either, because the
+// login state is consumed.
 func (k *formPosts) take(out, in http.Header, state, sealed string) (form url.Values, ok bool) {
 	accept := func(r *wire.Reader) bool {
 		form = url.Values{}
@@ -86,8 +84,8 @@ func (k *formPosts) take(out, in http.Header, state, sealed string) (form url.Va
 	return form, k.accepts(k.prefix, sealed, accept)
 }
 
-// carryResponse answers the POST of a form_post provider: the response goes into
-// a cookie, and the browser to a GET that brings it, with all the others.
+// carryResponse answers the POST of a form_post provider: it stores the response in a cookie
+// and redirects the browser to a GET, with which the browser sends all cookies.
 func (a *Auth) carryResponse(c *gin.Context, at *callbackPath, response url.Values) error {
 	sealed := a.formPosts.save(c.Writer.Header(), response)
 	location := at.uri + "?carried=" + url.QueryEscape(response.Get("state"))
@@ -102,12 +100,12 @@ func (a *Auth) carryResponse(c *gin.Context, at *callbackPath, response url.Valu
 	return nil
 }
 
-// carriedResponse returns the response that the GET after a form_post brings.
+// carriedResponse returns the response of a form_post from the GET that follows it.
 func (a *Auth) carriedResponse(c *gin.Context) url.Values {
 	query := c.Request.URL.Query()
 	state := query["carried"]
 	if response, ok := a.formPosts.take(c.Writer.Header(), c.Request.Header, state[0], query.Get("response")); ok {
 		return response
 	}
-	return url.Values{"state": state} // what is wrong with the login state explains more
+	return url.Values{"state": state} // the error about the login state explains more
 }

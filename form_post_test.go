@@ -14,7 +14,7 @@ import (
 	"github.com/ginauth/ginauth/internal/sitetest"
 )
 
-// deadlineWriter is a connection that tells until when it is read from.
+// deadlineWriter is a connection that records its read deadline.
 type deadlineWriter struct {
 	*httptest.ResponseRecorder
 	until time.Time
@@ -25,7 +25,7 @@ func (w *deadlineWriter) SetReadDeadline(until time.Time) error {
 	return nil
 }
 
-// Under gin's Run nothing else ends a body that never does.
+// Under gin's Run there is no other limit for a body that never ends.
 func TestBodiesAreNotWaitedForEver(t *testing.T) {
 	s := sitetest.New(t, func(_ *sitetest.Site, o *ginauth.Options) { o.Providers[0].ResponseMode = "form_post" })
 	for _, path := range []string{"/login/demo", "/authorize/demo", "/logout", "/logout/demo/backchannel"} {
@@ -46,12 +46,12 @@ func TestBodiesAreNotWaitedForEver(t *testing.T) {
 	}
 }
 
-// carried is the browser's one cookie that carries an answer.
+// carried returns the browser's only cookie that contains a response.
 func carried(f *sitetest.Flow) *http.Cookie {
 	f.T.Helper()
 	all := f.OwnCookies("-f")
 	if len(all) != 1 {
-		f.T.Fatalf("the browser has %d cookies that carry an answer, want 1", len(all))
+		f.T.Fatalf("the browser has %d cookies with a response, want 1", len(all))
 	}
 	return all[0]
 }
@@ -71,10 +71,10 @@ func TestFormPostCarriesOnce(t *testing.T) {
 	}
 	f.WantLanded(t, f.Must(f.Browser.Follow(second)), "/page/form")
 	if f.OwnCookies("-f") != nil {
-		t.Error("the carried answer outlived its use")
+		t.Error("the response's cookie outlived its use")
 	}
 
-	f.Browser = f.NewBrowser() // somebody who kept all the cookies
+	f.Browser = f.NewBrowser() // a browser that kept all cookies
 	f.KeepCookie(attempt)
 	f.KeepCookie(carried)
 	f.FailsClosed(t, f.Must(f.Browser.Follow(second)), sitetest.Closed{Code: ginauth.ErrStateInvalid, Tokens: 1, Hide: sitetest.Secrets(form)})
@@ -92,13 +92,13 @@ func TestFormPostCarriesForAMinute(t *testing.T) {
 			f := sitetest.NewFlow(t, sitetest.FormPost)
 			f.Browser.Now = time.Now // one that ignores Max-Age
 			start := f.Open("/login/demo?return_to=/page/form")
-			f.Clock.Advance(time.Minute / 2) // so that the attempt itself is neither over nor from the future
+			f.Clock.Advance(time.Minute / 2) // so that the attempt itself is neither expired nor from the future
 			f.Browser.StopAt = func(next *url.URL) bool { return strings.Contains(next.RawQuery, "carried=") }
 			second := f.Must(f.Browser.Follow(start))
 			f.Browser.StopAt = nil
 			carried := carried(f)
 			if carried.MaxAge > 60 {
-				t.Errorf("the cookie lives for %d seconds", carried.MaxAge)
+				t.Errorf("the cookie lasts %d seconds", carried.MaxAge)
 			}
 			f.Clock.Advance(tc.after)
 			p := f.Must(f.Browser.Follow(second))
@@ -114,8 +114,8 @@ func TestFormPostCarriesForAMinute(t *testing.T) {
 	}
 }
 
-// TestFormPostSlots: a few cookies serve all answers; each opens in its own
-// place alone, and for its own state.
+// TestFormPostSlots: a few cookies serve all responses; each opens only under its own name, and
+// for its own state.
 func TestFormPostSlots(t *testing.T) {
 	t.Parallel()
 	t.Run("wrong slot", func(t *testing.T) {
@@ -145,11 +145,11 @@ func TestFormPostSlots(t *testing.T) {
 	t.Run("many answers leave few cookies", func(t *testing.T) {
 		f := sitetest.NewFlow(t, sitetest.FormPost)
 		form := f.AnswerForm("/login/demo?return_to=/page/form")
-		for i := range 40 { // some page that makes the browser post
+		for i := range 40 { // a page that makes the browser post
 			f.PostOnly(url.Values{"state": {string(rune('A'+i%26)) + strings.Repeat("A", 51)}, "code": {"x"}})
 		}
 		if n := len(f.OwnCookies("-f")); n > 4 {
-			t.Errorf("%d cookies carry answers", n)
+			t.Errorf("%d cookies contain responses", n)
 		}
 		f.WantLanded(t, f.Post(form), "/page/form")
 	})
@@ -169,7 +169,7 @@ func sameSlot(f *sitetest.Flow) (first, second url.Values) {
 		}
 		bySlot[name] = form
 	}
-	f.T.Fatal("five answers went to five slots")
+	f.T.Fatal("five responses used five slots")
 	return nil, nil
 }
 
@@ -187,11 +187,11 @@ func TestFormPostProviderSwap(t *testing.T) {
 	crossed := strings.Replace(second.Header.Get("Location"), "/authorize/demo", "/authorize/other", 1)
 	f.FailsClosed(t, f.Must(f.Browser.Get(crossed)), sitetest.Closed{Code: ginauth.ErrStateInvalid, Hide: sitetest.Secrets(form)})
 	if other.Count(authtest.Token) != 0 {
-		t.Error("the other token endpoint was asked")
+		t.Error("the other token endpoint was called")
 	}
 }
 
-// TestFormPostLoginCSRF: the attacker's page posts the attacker's answer.
+// TestFormPostLoginCSRF: the attacker's page posts the attacker's response.
 func TestFormPostLoginCSRF(t *testing.T) {
 	t.Parallel()
 	f := sitetest.NewFlow(t, sitetest.FormPost)
@@ -243,8 +243,8 @@ func TestFormPostErrors(t *testing.T) {
 	f.FailsClosed(t, f.Post(form), sitetest.Closed{Code: ginauth.ErrIssuerMismatch, Hide: sitetest.Secrets(form)})
 }
 
-// Another site can make a browser post answers, and keep it from following: what
-// is left in the browser stays below 4 KB, whatever it posts.
+// Another site can make a browser post responses without following the redirect: the remaining
+// cookies stay below 4 KB for any posts.
 func TestFormsOfAnotherSiteDoNotFillTheHeader(t *testing.T) {
 	t.Parallel()
 	f := sitetest.NewFlow(t, sitetest.FormPost)
@@ -254,7 +254,7 @@ func TestFormsOfAnotherSiteDoNotFillTheHeader(t *testing.T) {
 		defer func() { f.Browser.StopAt = nil }()
 		form := url.Values{"state": {string(first) + strings.Repeat("A", 51)}, "code": {strings.Repeat("c", size)}}
 		if p := f.Must(f.Browser.Submit(evil, f.URL+"/authorize/demo", form)); p.Status != http.StatusSeeOther {
-			t.Errorf("a code of %d is answered %d", size, p.Status)
+			t.Errorf("a code of %d results in %d", size, p.Status)
 		}
 		total := 0
 		for _, c := range f.OwnCookies("-f") {
@@ -273,8 +273,8 @@ func TestFormsOfAnotherSiteDoNotFillTheHeader(t *testing.T) {
 	f.WantLanded(t, f.Post(form), "/page/form")
 }
 
-// A response that is too large for its cookie is carried in the address, sealed:
-// once, for a minute, in its own browser alone.
+// A response that is too large for its cookie is passed in the URL, sealed: valid once, for a
+// minute, only in its own browser.
 func TestLargeFormPost(t *testing.T) {
 	t.Parallel()
 	large := func(f *sitetest.Flow) (form url.Values, second *authtest.Page) {
@@ -320,7 +320,7 @@ func TestLargeFormPost(t *testing.T) {
 	f.FailsClosed(t, f.Must(f.Browser.Follow(second)), sitetest.Closed{Code: ginauth.ErrBadRequest})
 }
 
-// A code has the same limit however it comes.
+// A code has the same limit in both response modes.
 func TestCodesAreAsLongInFormsAsInQueries(t *testing.T) {
 	t.Parallel()
 	for length, fits := range map[int]bool{2600: true, 4096: true, 4097: false} {
@@ -338,14 +338,14 @@ func TestCodesAreAsLongInFormsAsInQueries(t *testing.T) {
 					t.Errorf("a code of %d characters of %q in a %s: redeemed %v", length, characters, name, asked)
 				}
 				if code := f.IDP.LastRequest(authtest.Token).Form.Get("code"); fits && len(code) != length {
-					t.Errorf("a code of %d characters of %q in a %s came as %d", length, characters, name, len(code))
+					t.Errorf("a code of %d characters of %q in a %s arrived as %d", length, characters, name, len(code))
 				}
 			}
 		}
 	}
 }
 
-// Answers of four sign-ins at once do not interfere.
+// Responses of four concurrent sign-ins do not interfere.
 func TestFormPostUsesAllSlots(t *testing.T) {
 	t.Parallel()
 	f := sitetest.NewFlow(t, sitetest.FormPost)
@@ -353,12 +353,12 @@ func TestFormPostUsesAllSlots(t *testing.T) {
 		f.PostOnly(url.Values{"state": {string(first) + strings.Repeat("A", 51)}, "code": {"x"}})
 	}
 	if n := len(f.OwnCookies("-f")); n != 4 {
-		t.Errorf("%d cookies carry four answers", n)
+		t.Errorf("%d cookies contain four responses", n)
 	}
 }
 
-// A field of a form_post answer that is there twice is not carried over: which
-// of the two is meant cannot be told.
+// A duplicate field of a form_post response is not passed on: it is ambiguous which of the two
+// is meant.
 func TestFieldsThatAreThereTwiceAreNotCarried(t *testing.T) {
 	t.Parallel()
 	got := make(chan url.Values, 1)

@@ -9,9 +9,9 @@ import (
 	"github.com/ginauth/ginauth/internal/weburl"
 )
 
-// frontChannel answers GET /logout/:provider/frontchannel, which the provider's
-// page opens in a frame. The answer is always the same empty page: the frame must
-// not learn whether a session ended.
+// frontChannel answers GET /logout/:provider/frontchannel, which the provider's page opens in a
+// frame. The response is always the same empty page: it must not reveal whether a session
+// ended.
 func (a *Auth) frontChannel(c *gin.Context, g *registry) error {
 	cl, err := g.client(c.Param("provider"))
 	if err != nil {
@@ -34,10 +34,9 @@ func (a *Auth) frontChannel(c *gin.Context, g *registry) error {
 	return nil
 }
 
-// endFrameSession ends the session of this browser if iss and sid are its own
-// (OpenID Connect Front-Channel Logout 1.0, section 2), and returns it, or nil.
-// A frame on the provider's site gets no SameSite=Lax cookie, so that there
-// nothing happens.
+// endFrameSession ends the session of this browser if iss and sid match it (OpenID Connect
+// Front-Channel Logout 1.0, section 2), and returns it, or nil. Browsers send no SameSite=Lax
+// cookies in cross-site frames, so a frame on a provider's page at another site has no effect.
 func endFrameSession(c *gin.Context, g *registry, cl *client) (*session, error) {
 	q := c.Request.URL.Query()
 	if len(q["iss"]) != 1 || len(q["sid"]) != 1 {

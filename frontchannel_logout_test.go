@@ -24,8 +24,8 @@ func TestFrontChannelOfNobody(t *testing.T) {
 	}
 }
 
-// A front-channel request ends a session of its own provider alone, and of one
-// that named it.
+// A front-channel request ends only a session of its own provider, and only if the session has
+// that sid.
 func TestFrontChannelOfAnotherProvider(t *testing.T) {
 	t.Parallel()
 	s := sitetest.NewLogout(t, func(s *sitetest.Site, o *ginauth.Options) {
@@ -45,8 +45,8 @@ func TestFrontChannelOfAnotherProvider(t *testing.T) {
 	}
 }
 
-// A front channel that nobody is signed in on says so in a page, and calls
-// nobody: there is no user for OnLogout.
+// A front-channel request without a signed-in user gets a page, and OnLogout is not called:
+// there is no user.
 func TestFrontChannelSaysSoToNobody(t *testing.T) {
 	t.Parallel()
 	out := 0
@@ -56,7 +56,7 @@ func TestFrontChannelSaysSoToNobody(t *testing.T) {
 	w := httptest.NewRecorder()
 	s.Engine.ServeHTTP(w, httptest.NewRequest("GET", s.URL+"/logout/demo/frontchannel?iss=x&sid=y", nil))
 	if w.Code != http.StatusOK || !strings.Contains(w.Body.String(), "<title>Signed out</title>") || w.Header().Get("Content-Type") != "text/html; charset=utf-8" {
-		t.Errorf("answered %d, %v: %s", w.Code, w.Header(), w.Body)
+		t.Errorf("the response is %d, %v: %s", w.Code, w.Header(), w.Body)
 	}
 	if out != 0 || strings.Contains(s.Logs.String(), "signed_out") {
 		t.Errorf("OnLogout ran %d times\n%s", out, s.Logs)

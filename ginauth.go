@@ -34,15 +34,15 @@ type Auth struct {
 type parts struct {
 	cfg          *config
 	providers    atomic.Pointer[registry] // those in use
-	replacing    sync.Mutex               // one SetProviders after the other
-	http         *http.Client             // asks them
-	hasher       *seal.Hasher             // of the log
+	replacing    sync.Mutex               // serializes SetProviders
+	http         *http.Client             // for requests to providers
+	hasher       *seal.Hasher             // hashes users and sessions for the log
 	loginStates  *loginStates
 	formPosts    *formPosts
 	sessionBox   *seal.Box
 	logouts      *logouts
 	idTokenHints *idTokenHints
-	demands      sealedCookie // which are in addresses
+	demands      sealedCookie // sealed into URLs, not into cookies
 	loops        *loops
 	lastProvider *lastProvider
 	refreshes    singleflight.Group // of Auth.Refresh
@@ -55,7 +55,7 @@ type parts struct {
 	portWarned   atomic.Bool // warnAboutPort has
 	metadataPath string      // of resource_metadata.go; "" if it is not registered
 	scopes       guardScopes
-	ownRoutes    map[string]map[string]string // our routes by path and method, with the name of their handler
+	ownRoutes    map[string]map[string]string // the routes of this Auth by path and method, with the names of their handlers
 	bodyWait     time.Duration                // how long a request's body may take to arrive
 }
 

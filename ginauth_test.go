@@ -16,8 +16,8 @@ import (
 	"github.com/ginauth/ginauth/providers"
 )
 
-// Where sign-out goes to the provider, the start names the address to register for
-// the way back: once, since it is the same at all providers.
+// If sign-out redirects to the provider, the log at the start has the post-logout redirect URI
+// to register: once, since it is the same at all providers.
 func TestPostLogoutURIIsAnnounced(t *testing.T) {
 	t.Parallel()
 	discovered := ginauth.Provider{Name: "discovered", Issuer: "https://id.example.com", ClientID: "c", ClientSecret: "s"}
@@ -34,7 +34,7 @@ func TestPostLogoutURIIsAnnounced(t *testing.T) {
 	noReturn.Name, noReturn.ClientID, noReturn.Logout.URL = "no-return", "n", "https://id.example.com/logout"
 	for _, tt := range []struct {
 		providers []ginauth.Provider
-		want      []string // of the providers that are named
+		want      []string // the named providers
 	}{
 		{[]ginauth.Provider{discovered}, []string{"discovered"}},
 		{[]ginauth.Provider{ended}, []string{"ended"}},
@@ -62,7 +62,7 @@ func TestPostLogoutURIIsAnnounced(t *testing.T) {
 	}
 }
 
-// Other providers are a line in the log, and those that are new say what to register.
+// Replacing providers writes a log line, and new ones log what to register.
 func TestSetProvidersSaysWhatToRegister(t *testing.T) {
 	t.Parallel()
 	s := sitetest.New(t, nil)
@@ -72,11 +72,11 @@ func TestSetProvidersSaysWhatToRegister(t *testing.T) {
 	}
 	replaced, uris := s.Logs.Lines("INFO", "options.providers.replaced"), s.Logs.Lines("INFO", "provider.redirect_uri")
 	if len(replaced) != 1 || !strings.HasSuffix(replaced[0], " providers=\"[demo other]\"\n") || len(uris) != 1 || !strings.Contains(uris[0], " provider=other ") {
-		t.Errorf("the log says %q and %q", replaced, uris)
+		t.Errorf("the log has %q and %q", replaced, uris)
 	}
 }
 
-// What is announced is where the provider is asked to come back to.
+// The logged redirect URI is the one sent to the provider.
 func TestAnnouncedPostLogoutURIIsUsed(t *testing.T) {
 	t.Parallel()
 	s := sitetest.New(t, nil)
@@ -88,8 +88,8 @@ func TestAnnouncedPostLogoutURIIsUsed(t *testing.T) {
 	}
 }
 
-// A second Mount in one place fails, and harms the first one not; in another
-// place both live.
+// A second Mount on the same path fails without affecting the first one; on another path both
+// work.
 func TestMountTwice(t *testing.T) {
 	t.Parallel()
 	s := sitetest.New(t, nil)
@@ -130,7 +130,7 @@ func asked(engine *gin.Engine, method, path string) *httptest.ResponseRecorder {
 	return w
 }
 
-// quietOptions are goodOptions that log nothing and reach nobody.
+// quietOptions are goodOptions that log nothing and make no requests.
 func quietOptions() ginauth.Options {
 	return sitetest.GoodOptionsWith(func(o *ginauth.Options) {
 		o.Logger = slog.New(slog.DiscardHandler)
@@ -151,15 +151,15 @@ func TestMountNeedsARouter(t *testing.T) {
 	}
 }
 
-// Gin panics where two routes are in each other's way. Mount says instead what
-// to change, and leaves the application as it was.
+// Gin panics if two routes conflict. Mount instead returns an error with the fix, and leaves the
+// application unchanged.
 func TestRoutesInTheWay(t *testing.T) {
 	for _, c := range []struct {
 		name   string
 		routes func(engine *gin.Engine)
 		method string
 		path   string
-		route  string // that Gin names
+		route  string // in Gin's message
 	}{
 		{"a login page", func(e *gin.Engine) { e.GET("/login", sitetest.Teapot) }, "GET", "/login", "'/login'"},
 		{"a login form", func(e *gin.Engine) { e.POST("/login", sitetest.Teapot) }, "POST", "/login", "'/login'"},
@@ -181,7 +181,7 @@ func TestRoutesInTheWay(t *testing.T) {
 			sitetest.WantNames(t, err.Error(), c.route, `ginauth.Mount(router.Group("/auth"), …)`, "Options.LoginPage", "NoRoute")
 			if c.method != "" {
 				if w := asked(engine, c.method, c.path); w.Code != http.StatusTeapot {
-					t.Errorf("the application's own route answers %d: %s", w.Code, w.Body)
+					t.Errorf("the application's own route responds %d: %s", w.Code, w.Body)
 				}
 			}
 			for _, r := range engine.Routes() {
@@ -191,14 +191,14 @@ func TestRoutesInTheWay(t *testing.T) {
 				}
 				w := asked(engine, r.Method, path)
 				if w.Code != http.StatusNotFound && w.Code != http.StatusTeapot || len(w.Result().Cookies()) != 0 {
-					t.Errorf("%s %s answers %d though Mount failed: %s", r.Method, path, w.Code, w.Body)
+					t.Errorf("%s %s responds %d although Mount failed: %s", r.Method, path, w.Code, w.Body)
 				}
 			}
 		})
 	}
 }
 
-// The advice that the error gives has to work.
+// The fix of the error must work.
 func TestWhatTheConflictErrorAdvises(t *testing.T) {
 	t.Run("a group", func(t *testing.T) {
 		engine := gin.New()
@@ -207,7 +207,7 @@ func TestWhatTheConflictErrorAdvises(t *testing.T) {
 			t.Fatal(err)
 		}
 		if w := asked(engine, "GET", "/auth/login"); w.Code != http.StatusSeeOther {
-			t.Errorf("/auth/login answers %d", w.Code)
+			t.Errorf("/auth/login responds %d", w.Code)
 		}
 	})
 	t.Run("LoginPage", func(t *testing.T) {
@@ -219,10 +219,10 @@ func TestWhatTheConflictErrorAdvises(t *testing.T) {
 			t.Fatal(err)
 		}
 		if w := asked(engine, "GET", "/login"); w.Code != http.StatusTeapot {
-			t.Errorf("/login answers %d", w.Code)
+			t.Errorf("/login responds %d", w.Code)
 		}
 		if w := asked(engine, "PUT", "/login/corp"); w.Code != http.StatusMethodNotAllowed {
-			t.Errorf("PUT /login/corp answers %d", w.Code)
+			t.Errorf("PUT /login/corp responds %d", w.Code)
 		}
 	})
 	t.Run("NoRoute", func(t *testing.T) {
@@ -232,12 +232,12 @@ func TestWhatTheConflictErrorAdvises(t *testing.T) {
 			t.Fatal(err)
 		}
 		if w := asked(engine, "GET", "/some/page"); w.Code != http.StatusTeapot {
-			t.Errorf("/some/page answers %d", w.Code)
+			t.Errorf("/some/page responds %d", w.Code)
 		}
 	})
 }
 
-// Applications answer the preflights of all their routes in one place.
+// Applications handle the preflights of all their routes in one place.
 func TestAPreflightRouteForEverythingIsNotInTheWay(t *testing.T) {
 	for name, add := range map[string]func(e *gin.Engine){
 		"a catch-all": func(e *gin.Engine) { e.OPTIONS("/*any", sitetest.Teapot) },
@@ -262,7 +262,7 @@ func TestAPreflightRouteForEverythingIsNotInTheWay(t *testing.T) {
 			{"GET", "/login", http.StatusSeeOther}, {"DELETE", "/login", http.StatusMethodNotAllowed}, {"GET", "/me", http.StatusSeeOther},
 		} {
 			if w := asked(engine, c.method, c.path); w.Code != c.status {
-				t.Errorf("%s: %s %s answers %d, want %d", name, c.method, c.path, w.Code, c.status)
+				t.Errorf("%s: %s %s responds %d, want %d", name, c.method, c.path, w.Code, c.status)
 			}
 		}
 	}
@@ -277,7 +277,7 @@ func TestAnEngineTakesOneMountAtAPath(t *testing.T) {
 	sitetest.WantInvalid(t, err, "mount.route_exists")
 	sitetest.WantNames(t, err.Error(), "'/login'", `router.Group("/auth")`)
 	if w := asked(engine, "GET", "/login"); w.Code != http.StatusSeeOther {
-		t.Errorf("after a second Mount, /login answers %d", w.Code)
+		t.Errorf("after a second Mount, /login responds %d", w.Code)
 	}
 	other := quietOptions()
 	other.Providers[0].Name = "staff"
@@ -286,7 +286,7 @@ func TestAnEngineTakesOneMountAtAPath(t *testing.T) {
 	}
 	for path, status := range map[string]int{"/staff/login/staff": http.StatusBadGateway, "/staff/login/corp": http.StatusNotFound, "/login/staff": http.StatusNotFound} {
 		if w := asked(engine, "GET", path); w.Code != status {
-			t.Errorf("%s answers %d, want %d", path, w.Code, status)
+			t.Errorf("%s responds %d, want %d", path, w.Code, status)
 		}
 	}
 }
@@ -315,7 +315,7 @@ func TestAGroupWithParametersIsRefused(t *testing.T) {
 			t.Errorf("%q: LoginURL is %s", group, got)
 		}
 		if w := asked(engine, "GET", login); w.Code != http.StatusSeeOther {
-			t.Errorf("%q: %s answers %d", group, login, w.Code)
+			t.Errorf("%q: %s responds %d", group, login, w.Code)
 		}
 	}
 }

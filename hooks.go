@@ -53,10 +53,10 @@ type Hooks struct {
 	Authenticate func(c *gin.Context) (*User, error)
 
 	// OnLogin is called after a sign-in is verified and before the session starts. It is the
-	// only hook that can reject a sign-in: its error is logged and answered with 403
-	// ([ErrIdentityRejected]), an [*Error] or a [Code] such as [ErrForbidden] with its own
-	// status. It may change login.User, for example to add groups from a database,
-	// login.ReturnTo, login.Limits and login.NoSession.
+	// only hook that can reject a sign-in: its error is logged and results in 403
+	// ([ErrIdentityRejected]), an [*Error] or a [Code] such as [ErrForbidden] in its own status.
+	// It may change login.User, for example to add groups from a database, login.ReturnTo,
+	// login.Limits and login.NoSession.
 	//
 	// It may set headers and cookies, which are sent only if the sign-in succeeds; if the
 	// sign-in fails later, a session that OnLogin began with [Auth.SignIn] is ended as well.
@@ -99,9 +99,10 @@ type Hooks struct {
 	// otherwise.
 	OnLogout func(c *gin.Context, user *User)
 
-	// OnError answers a failed request in place of the built-in page or JSON. The request is
-	// already aborted, and the failure is logged. err.Event says whether a sign-in, a sign-out
-	// or a guarded request failed. If OnError writes nothing, the built-in response follows.
+	// OnError writes the response to a failed request in place of the built-in page or JSON. The
+	// request is already aborted, and the failure is logged. err.Event is the kind of failure:
+	// of a sign-in, a sign-out or a guarded request. If OnError writes nothing, the built-in
+	// response follows.
 	OnError func(c *gin.Context, err *Error)
 
 	// OnEvent receives every [Event], for metrics, traces and alerts. The outcome is final by
@@ -181,7 +182,7 @@ func (a *Auth) askOnLogin(c *gin.Context, in *signIn, login *Login) error {
 	w := &hookWriter{ResponseWriter: c.Writer, status: c.Writer.Status()}
 	in.header, c.Writer = c.Writer.Header().Clone(), w
 	err := protect(func() error {
-		defer func() { c.Writer = w.ResponseWriter }() // whatever the hook has put there
+		defer func() { c.Writer = w.ResponseWriter }() // even if the hook replaced it
 		if err := hook(c, login); err != nil {
 			return complete(err, Error{Code: ErrIdentityRejected, ID: "hook.on_login_refused", Op: "OnLogin", Provider: verified.Provider,
 				Reason: "OnLogin rejected the sign-in", Fix: "ignore this if the account should be rejected; otherwise see error= in the log under the same request id"})
@@ -197,13 +198,13 @@ func (a *Auth) askOnLogin(c *gin.Context, in *signIn, login *Login) error {
 	}
 	login.User.sameAs(&verified)
 	login.Renewal = renewal
-	keepPrivate(c) // the answer gets a session's cookie, whatever the hook wrote about caches
+	keepPrivate(c) // the response sets a session cookie: it overrides Cache-Control of the hook
 	return nil
 }
 
-// hookWriter is the answer as OnLogin has it. It takes headers, which can be taken
-// back, and nothing that begins the answer, which cannot. There is no Unwrap, so that
-// http.ResponseController finds no way around it.
+// hookWriter is the ResponseWriter that OnLogin gets. It accepts headers, which can be
+// restored, and rejects everything that would begin the response, which cannot. It has no
+// Unwrap method, so that http.ResponseController cannot bypass it.
 type hookWriter struct {
 	gin.ResponseWriter
 	status int
@@ -242,24 +243,24 @@ func (w *hookWriter) Hijack() (net.Conn, *bufio.ReadWriter, error) {
 	return nil, nil, errHookWrites
 }
 
-// Pusher implements gin.ResponseWriter: what is pushed cannot be taken back.
+// Pusher implements gin.ResponseWriter. It returns nil, since a push cannot be undone.
 func (w *hookWriter) Pusher() http.Pusher { return nil }
 
-// runningHook finds a hook of an Auth that runs on behalf of a context: an *atomic.Bool,
-// which is false as soon as the hook has returned.
+// runningHook is the context key of a hook that is running. Its value is an *atomic.Bool that
+// becomes false when the hook has returned.
 type runningHook struct {
 	auth *Auth
-	name string // of the hook, or of the event that OnEvent is told
+	name string // of the hook, or of the event that OnEvent receives
 }
 
-// isRunning reports whether what has this context is called by a hook, which would be
-// called again for what comes of it, and again.
+// isRunning reports whether the caller with this context runs inside that hook. Calling the
+// hook again could recurse without end.
 func (a *Auth) isRunning(ctx context.Context, name string) bool {
 	on, _ := ctx.Value(runningHook{a, name}).(*atomic.Bool)
 	return on != nil && on.Load()
 }
 
-// runs returns the context for a hook, and what to call when the hook has returned.
+// runs returns the context for a hook, and a function to call when the hook has returned.
 func (a *Auth) runs(ctx context.Context, name string) (context.Context, func()) {
 	on := new(atomic.Bool)
 	on.Store(true)

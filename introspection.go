@@ -14,9 +14,9 @@ import (
 )
 
 const (
-	introspectionsRemembered = 4096            // answers
-	introspectionsAtOnce     = 16              // requests to the provider: sign-ins need some of its connections
-	introspectionWait        = 5 * time.Second // of those beyond
+	introspectionsRemembered = 4096            // responses
+	introspectionsAtOnce     = 16              // concurrent requests to the provider; the remaining connections are for sign-ins
+	introspectionWait        = 5 * time.Second // how long further requests wait for their turn
 	opaqueTokenLimit         = 4 << 10         // bytes
 )
 
@@ -27,7 +27,7 @@ const (
 type introspections struct {
 	client  *client
 	flight  singleflight.Group
-	asking  chan struct{} // has room for those that may be asked at once
+	asking  chan struct{} // a semaphore for introspectionsAtOnce requests
 	mu      sync.Mutex
 	answers map[[sha256.Size]byte]introspected
 	failed  introspected // an outage, which concerns all tokens that were not accepted before

@@ -32,9 +32,9 @@ func (f *goFile) at(n ast.Node) string {
 
 func (f *goFile) isTest() bool { return strings.HasSuffix(f.path, "_test.go") }
 
-// inCore reports whether the file is of the root package or below internal:
-// what an application compiles when it imports ginauth. A package whose name
-// ends in "test" is compiled by tests alone.
+// inCore reports whether the file is in the root package or below internal, and so compiled by
+// applications that import ginauth. Packages whose names end in "test" are compiled only by
+// tests.
 func (f *goFile) inCore() bool {
 	dir := path.Dir(f.path)
 	return dir == "." || strings.HasPrefix(dir, "internal/") && !strings.HasSuffix(dir, "test")
@@ -54,8 +54,7 @@ func within(name, dir string) bool {
 	return name == dir || strings.HasPrefix(name, dir+"/")
 }
 
-// walkModule calls visit for every file of the repository that somebody wrote
-// by hand.
+// walkModule calls visit for every handwritten file of the repository.
 func walkModule(t *testing.T, visit func(name string)) {
 	t.Helper()
 	err := filepath.WalkDir(".", func(name string, d fs.DirEntry, err error) error {
@@ -74,8 +73,7 @@ func walkModule(t *testing.T, visit func(name string)) {
 	}
 }
 
-// goFiles parses the Go files of this module that want asks for, without those
-// of the modules inside it.
+// goFiles parses the Go files of this module that want selects, without those of nested modules.
 func goFiles(t *testing.T, want func(*goFile) bool) []*goFile {
 	t.Helper()
 	var names, inner []string
@@ -105,16 +103,16 @@ func goFiles(t *testing.T, want func(*goFile) bool) []*goFile {
 		files = append(files, f)
 	}
 	if len(files) == 0 {
-		t.Fatal("no files found: the test looks at nothing")
+		t.Fatal("no files found: the test checks nothing")
 	}
 	return files
 }
 
 func core(f *goFile) bool { return f.inCore() && !f.isTest() }
 
-// Rule 1: in Gin, returning does not stop the chain. One place aborts, and
-// handlers return errors to it; then no refused request reaches the handlers
-// behind the guard because somebody forgot.
+// Rule 1: in Gin, returning does not stop the chain. Only one place aborts, and handlers return
+// errors to it; so no rejected request reaches the handlers behind the guard because of a
+// forgotten abort.
 func TestOnlyRespondAborts(t *testing.T) {
 	aborts := 0
 	for _, f := range goFiles(t, core) {
@@ -131,11 +129,11 @@ func TestOnlyRespondAborts(t *testing.T) {
 		})
 	}
 	if aborts == 0 {
-		t.Error("nothing aborts: this test, or the guard, looks at the wrong thing")
+		t.Error("no call aborts: this test, or the guard, checks the wrong function")
 	}
 }
 
-// Rule 2: who imports ginauth compiles neither presets nor test tools.
+// Rule 2: applications that import ginauth compile neither presets nor test tools.
 func TestTheRootImportsNoneOfItsSatellites(t *testing.T) {
 	for _, f := range goFiles(t, core) {
 		for spec, name := range f.imports {
@@ -148,9 +146,8 @@ func TestTheRootImportsNoneOfItsSatellites(t *testing.T) {
 	}
 }
 
-// The other half of rule 2: the root's tests use it as its users do. By custom,
-// export_test.go lends them what cannot be reached from outside; it tests
-// nothing itself.
+// The other half of rule 2: the root's tests use it as its users do. By convention,
+// export_test.go exports the internals that they need; it contains no tests.
 func TestTestsOfTheRootStandOutside(t *testing.T) {
 	for _, f := range goFiles(t, func(f *goFile) bool { return path.Dir(f.path) == "." && f.isTest() }) {
 		if f.path == "export_test.go" {
@@ -190,7 +187,7 @@ func TestEveryExportedNameIsDocumented(t *testing.T) {
 	}
 }
 
-// A doc link that leads nowhere is shown in brackets.
+// A doc link without a target is displayed in brackets.
 func TestDocLinksLeadSomewhere(t *testing.T) {
 	packages := map[string][]*goFile{}
 	for _, f := range goFiles(t, func(f *goFile) bool { return !f.isTest() && path.Dir(f.path) != "example" }) {
@@ -229,11 +226,11 @@ func TestDocLinksLeadSomewhere(t *testing.T) {
 
 var docLink = regexp.MustCompile(`\[\*?[A-Za-z]*\.?[A-Z]\w*(\.[A-Z]\w*)?\]`)
 
-// export is a name that a file exports, with what is written about it.
+// export is a name that a file exports, with its comment.
 type export struct {
 	name, doc string
 	node      ast.Node
-	own       bool // the comment is about this name alone
+	own       bool // the comment is only about this name
 }
 
 // exported lists what a file exports: functions, methods of exported types,
@@ -310,10 +307,10 @@ func TestNothingIsLeftForLater(t *testing.T) {
 	})
 }
 
-// ecosystems are the names that Dependabot has for what these files list.
+// ecosystems maps file names to Dependabot's names for their ecosystems.
 var ecosystems = map[string]string{"go.mod": "gomod", "package.json": "npm", "pom.xml": "maven"}
 
-// Every module is kept up to date, whatever its language.
+// Dependabot updates every module, in any language.
 func TestDependabotKnowsEveryModule(t *testing.T) {
 	want := map[string]bool{"github-actions /": true}
 	walkModule(t, func(name string) {
@@ -339,8 +336,8 @@ func TestDependabotKnowsEveryModule(t *testing.T) {
 	}
 }
 
-// Scripts become root only by the command that SUDO names, and the one script
-// that installs packages is the one that does it.
+// Scripts become root only through the command in SUDO, and only the script that installs
+// packages does so.
 func TestScriptsDoNotBecomeRootUnasked(t *testing.T) {
 	asks := regexp.MustCompile(`\bsudo\b|\bapt-get (update|install)\b`)
 	comment := regexp.MustCompile(`(?m)^\s*#.*$`)
@@ -359,11 +356,11 @@ func TestScriptsDoNotBecomeRootUnasked(t *testing.T) {
 		}
 	})
 	if looked == 0 {
-		t.Error("no scripts found: the test looks at nothing")
+		t.Error("no scripts found: the test checks nothing")
 	}
 }
 
-// The files that CONTRIBUTING.md leads to are there: in the root, or in internal/rp.
+// The files that CONTRIBUTING.md names exist, in the root or in internal/rp.
 func TestContributingLeadsToFiles(t *testing.T) {
 	text, err := os.ReadFile("CONTRIBUTING.md")
 	if err != nil {

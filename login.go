@@ -91,7 +91,7 @@ func (a *Auth) startLogin(c *gin.Context, g *registry) error {
 	if err != nil {
 		return err
 	}
-	if d != nil && d.expired { // a tab left open for long: the page will ask again
+	if d != nil && d.expired { // the tab was open for a long time: the page will ask again
 		a.goTo(c, state.returnTo)
 		return nil
 	}
@@ -138,9 +138,9 @@ func (a *Auth) sendToProvider(c *gin.Context, g *registry, cl *client, state *lo
 	return location, nil
 }
 
-// answerBoosted answers a form of HTMX (hx-boost) that begins a sign-in: with the address
-// of the same sign-in as a GET, for HTMX to open. Linking an account has to be a POST of the
-// browser's own.
+// answerBoosted answers a sign-in form that HTMX submitted (hx-boost) with the URL of the same
+// sign-in as a GET, to which HTMX navigates. To link an account, the browser itself must send
+// the POST.
 func (a *Auth) answerBoosted(c *gin.Context, cl *client) error {
 	params, err := readParams(c.Request, cl.loginParams...)
 	if err != nil {
@@ -225,7 +225,7 @@ func (c *config) atBaseURL(r *http.Request) (location string, other bool) {
 	if !otherLoopback(r.Host, strings.TrimPrefix(c.origin, "http://")) {
 		return "", false
 	}
-	// Once: a proxy that writes another Host would bring the browser back here.
+	// Only once: behind a proxy that rewrites Host, the redirected request arrives here again.
 	if strings.Contains(r.URL.RawQuery, movedParam) {
 		return "", false
 	}
@@ -236,16 +236,16 @@ func (c *config) atBaseURL(r *http.Request) (location string, other bool) {
 	return c.url(r.URL.EscapedPath()) + "?" + query, true
 }
 
-// otherLoopback reports whether host is another loopback name than base, with
-// the same port: another port is another server, or a forwarded one.
+// otherLoopback reports whether host is another loopback name than base, with the same port. On
+// another port there may be another server, or the port is forwarded.
 func otherLoopback(host, base string) bool {
 	here, there := &url.URL{Host: host}, &url.URL{Host: base}
 	return !strings.EqualFold(host, base) && weburl.IsLoopback(here.Hostname()) && weburl.IsLoopback(there.Hostname()) && here.Port() == there.Port()
 }
 
-// readThirdPartyLogin reads what another site sends along when it begins a sign-in
-// (OpenID Connect Core, section 4): an iss, which must be the provider's, and
-// where to go afterwards, which must be here.
+// readThirdPartyLogin reads the parameters of a sign-in that another site initiates (OpenID
+// Connect Core, section 4): iss, which must be the provider's issuer, and target_link_uri, which
+// is ignored unless it is a URL of this application.
 func (c *client) readThirdPartyLogin(params url.Values, l *loginState) error {
 	iss, there := params["iss"]
 	if !there {
@@ -261,9 +261,8 @@ func (c *client) readThirdPartyLogin(params url.Values, l *loginState) error {
 	return nil
 }
 
-// readLoginParams returns the parameters that the provider lets a login link pass on to
-// the authorization request (Provider.LoginParams), and keeps in the login state what
-// the ID token must satisfy.
+// readLoginParams returns the parameters of a login link that are passed on to the authorization
+// request (Provider.LoginParams), and stores in the login state what the ID token must satisfy.
 func (c *client) readLoginParams(params url.Values, l *loginState) (map[string]string, error) {
 	var passed map[string]string
 	names := c.provider.LoginParams
@@ -288,7 +287,7 @@ func (c *client) readLoginParams(params url.Values, l *loginState) (map[string]s
 	return passed, c.expect(l, passed)
 }
 
-// expect keeps in the login state what the ID token must satisfy.
+// expect stores in the login state what the ID token must satisfy.
 func (c *client) expect(l *loginState, params map[string]string) error {
 	l.acr, _ = c.requested("acr_values", params)
 	v, there := c.requested("max_age", params)
@@ -351,9 +350,8 @@ func (a *Auth) warnAboutScheme(r *http.Request) {
 		" redirect http to https at the proxy; if it does so already, correct its X-Forwarded-Proto header", slog.String("base_url", a.cfg.BaseURL))
 }
 
-// warnAboutPort warns that a sign-in begins at another port of loopback than BaseURL's,
-// where nothing of this program may listen: the provider sends the browser there. It
-// warns once in the life of a process.
+// warnAboutPort warns, once per process, if a sign-in begins on another loopback port than
+// BaseURL's. The provider will redirect to that of BaseURL, where this program may not listen.
 func (a *Auth) warnAboutPort(r *http.Request) {
 	host, base := hostOf(r), strings.TrimPrefix(a.cfg.origin, "http://")
 	if !a.cfg.loopback || a.cfg.secure || host == base {
@@ -376,10 +374,9 @@ const (
 	loopWindow    = 10 * time.Second
 )
 
-// loops counts the sign-ins of a browser in a cookie, which says how many there
-// were and when the first one was; and behind that how often in a row the browser was sent
-// to a sign-in page of the application, or to a provider by a demand, for the same purpose,
-// and when it was last.
+// loops counts the sign-ins of a browser in a cookie: their number and the time of the first
+// one, followed by the number of consecutive redirects for one purpose, to a sign-in page of
+// the application or, by a demand, to a provider, and the time of the last one.
 type loops struct {
 	hintCookie
 	now func() time.Time
@@ -388,7 +385,7 @@ type loops struct {
 // count returns the number of sign-ins in the window, and when it began.
 func (k *loops) count(r *http.Request) (n int, since time.Time) {
 	logins, rest, found := strings.Cut(k.value(r), ".")
-	if !found { // of most browsers: to read a number from nothing allocates an error
+	if !found { // as for most browsers; parsing an empty number would allocate an error
 		return 0, k.now()
 	}
 	began, _, _ := strings.Cut(rest, ".")
@@ -408,8 +405,8 @@ func (k *loops) within(count, since string, window time.Duration) (n int, at tim
 	return n, at, !at.After(now) && now.Sub(at) < window
 }
 
-// add counts a sign-in. It ends a row of sign-in pages, and none of demands: those lead to
-// sign-ins.
+// add counts a sign-in. It resets the count of redirects to a sign-in page, but not that of
+// demands, since a demand leads to a sign-in.
 func (k *loops) add(w http.ResponseWriter, r *http.Request) {
 	n, since := k.count(r)
 	value := counted(n+1, since)
@@ -431,7 +428,7 @@ func (a *Auth) checkLoop(c *gin.Context, g *registry, state *loginState) error {
 		return nil
 	}
 	if s, err := g.sessions.open(c.Writer, c.Request, a.cfg.Now()); s != nil || err != nil {
-		return nil // the sign-in itself will say what is wrong with the store
+		return nil // the sign-in itself will report the error of the store
 	}
 	ids, found := g.sessions.backend.ids(c.Writer, c.Request)
 	var id, why, fix string
@@ -471,8 +468,8 @@ func (k *lastProvider) of(r *http.Request, g *registry) string {
 	return name
 }
 
-// remember keeps the provider, if there is a choice: until the browser is closed, if
-// the session's cookie is one that ends then.
+// remember stores the provider if there is more than one, and only until the browser is closed
+// if the session's cookie ends then, too.
 func (k *lastProvider) remember(w http.ResponseWriter, r *http.Request, g *registry, provider string, browserOnly bool) {
 	life := k.life
 	if browserOnly {

@@ -30,12 +30,12 @@ func (a *Auth) ReturnTo(c *gin.Context) string {
 	return a.cfg.absolute(a.cfg.orDefault(raw, a.cfg.AfterLogin))
 }
 
-// isPage reports whether a provider is a sign-in page of the application. It has no
-// relying party then.
+// isPage reports whether a provider is a sign-in page of the application. Such a provider has
+// no relying party.
 func (c *client) isPage() bool { return c.provider.LoginPage != "" }
 
-// pageURL is the absolute address of a provider's page: a browser that is on another
-// loopback name than BaseURL's comes to that one, where its session will be.
+// pageURL returns the absolute URL of a provider's page, so that a browser on another loopback
+// name changes to that of BaseURL, for which the session cookie is set.
 func (c *client) pageURL(returnTo string) string {
 	return withReturn(c.cfg.url(c.provider.LoginPage), returnTo)
 }
@@ -56,9 +56,9 @@ func (a *Auth) openLoginPage(c *gin.Context, cl *client) error {
 	case err != nil:
 		return err
 	case d == nil:
-		path, _, _ := strings.Cut(requestedReturn(c, params), "?") // of a round, the same; it is only compared
+		path, _, _ := strings.Cut(requestedReturn(c, params), "?") // the same in every round of a loop; it is only compared
 		page := loginPage{option: fmt.Sprintf("the LoginPage of provider %q", cl.provider.Name), provider: cl.provider.Name, purpose: path, most: maxPageOfRounds + 1}
-		if returnTo != "" { // as a guard writes it: with its redirect, a round has one more
+		if returnTo != "" { // set by a guard, whose redirect makes a round longer by one
 			page.most = maxPageOfRounds
 		}
 		if e := a.checkPageLoop(c, page); e != nil {
@@ -66,7 +66,7 @@ func (a *Auth) openLoginPage(c *gin.Context, cl *client) error {
 		}
 		redirect(c, cl.pageURL(returnTo))
 		return nil
-	case d.expired: // a tab that was left open: the page will ask again
+	case d.expired: // the tab was open for a long time: the page will ask again
 		a.goTo(c, cmp.Or(returnTo, a.cfg.AfterLogin))
 		return nil
 	}
@@ -91,20 +91,21 @@ func (a *Auth) openLoginPageAgain(c *gin.Context, cl *client, returnTo string) e
 // takes less than a second and is always for the same page. A user needs longer, or opens
 // other pages in other tabs.
 const (
-	maxPageRounds   = 6           // of two redirects: the guard's, or /login's, and the page's
-	maxPageOfRounds = 3           // of four, by way of /login and /login/:provider
-	pageRoundTime   = time.Second // at most, from one to the next
+	maxPageRounds   = 6           // each of two redirects: that of the guard or of /login, and that of the page
+	maxPageOfRounds = 3           // each of four redirects, through /login and /login/:provider
+	pageRoundTime   = time.Second // the longest time between two rounds of a loop
 )
 
 // loginPage is a sign-in page of the application.
 type loginPage struct {
-	option   string // what the log calls it
+	option   string // its name in the log
 	provider string // Provider.Name, or ""
-	purpose  string // where the browser came from: what the same round has in common
-	most     int    // rounds in a row
+	purpose  string // where the browser came from, the same in every round of a loop
+	most     int    // maximum number of rounds in a row
 }
 
-// ownLoginPage is Options.LoginPage, for the guarded page at that path, or for /login.
+// ownLoginPage returns Options.LoginPage as a redirect target of the guarded page at that path,
+// or of /login.
 func (a *Auth) ownLoginPage(guarded string) loginPage {
 	return loginPage{option: "Options.LoginPage", purpose: guarded, most: maxPageRounds}
 }
@@ -138,7 +139,7 @@ func (k *loops) rounds(r *http.Request, purpose string, apart time.Duration) int
 	return n
 }
 
-// addRound counts one, and keeps the number of sign-ins.
+// addRound counts a redirect, and keeps the count of sign-ins.
 func (k *loops) addRound(w http.ResponseWriter, r *http.Request, purpose string, n int) {
 	logins, since := k.count(r)
 	k.set(w, counted(logins, since)+"."+counted(n, k.now())+"."+purpose)

@@ -15,8 +15,8 @@ import (
 // passwordPage is a sign-in page of the application.
 var passwordPage = ginauth.Provider{Name: "password", Namespace: "https://app.example.com/accounts", LoginPage: "/password"}
 
-// A page that sends people on without signing them in is told, to them and in the log,
-// before the browser gives up.
+// If the page redirects users without signing them in, they and the log get an error before the
+// browser stops redirecting.
 func TestPagesThatSendPeopleRoundAndRound(t *testing.T) {
 	t.Parallel()
 	own := func(_ *sitetest.Site, o *ginauth.Options) { o.LoginPage = "/password" }
@@ -49,7 +49,7 @@ func TestPagesThatSendPeopleRoundAndRound(t *testing.T) {
 			p := s.Get(w.start)
 			s.WantError(p, ginauth.ErrLoginLoop)
 			if n := len(p.Hops); n >= 20 {
-				t.Errorf("told after %d answers: browsers have given up by then", n)
+				t.Errorf("the error came after %d responses: browsers stop before that", n)
 			}
 			if lines := s.Logs.Lines("ERROR", "login.page_redirects"); len(lines) != 1 {
 				t.Errorf("the log has %q", lines)
@@ -63,7 +63,7 @@ func TestPagesThatSendPeopleRoundAndRound(t *testing.T) {
 	}
 }
 
-// People reload pages, and open many tabs at once.
+// Users reload pages, and open many tabs at once.
 func TestManyTabsAreNoLoop(t *testing.T) {
 	t.Parallel()
 	for name, change := range map[string]func(*sitetest.Site, *ginauth.Options){
@@ -89,7 +89,7 @@ func TestManyTabsAreNoLoop(t *testing.T) {
 				s.Clock.Advance(time.Second)
 				shown("/me")
 			}
-			for range 30 { // what is no page is not sent there, and does not count
+			for range 30 { // requests that are not page loads are not redirected, and do not count
 				if p := s.Ask("GET", "/me", sitetest.Fetch...); p.Status != http.StatusUnauthorized || len(p.Header["Set-Cookie"]) > 0 {
 					t.Fatalf("a fetch: %d, %q", p.Status, p.Header["Set-Cookie"])
 				}

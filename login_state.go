@@ -20,7 +20,7 @@ const (
 	loginStateLife    = 10 * time.Minute
 	loginStateVersion = 3
 	maxLoginStates    = 5       // in one browser at a time
-	loginStatesRoom   = 6 << 10 // bytes of their cookies: proxies take 8 KB of a header line
+	loginStatesRoom   = 6 << 10 // bytes of their cookies: proxies accept header lines of 8 KB
 	maxStatesOpened   = 8 * maxLoginStates
 
 	handleSize   = 6 // bytes
@@ -45,9 +45,9 @@ type loginState struct {
 	returnTo  string
 	maxAge    int               // seconds; -1 if not requested
 	acr       string            // acr_values, if requested
-	linkingOf string            // who asks to link an account, as linkingUser returns it, or ""
-	renews    string            // id of the session that a check refused, or ""
-	scopes    string            // that were asked for beside the provider's, space-separated
+	linkingOf string            // key of the user who asks to link an account, from linkingUser, or ""
+	renews    string            // id of the session that a check rejected, or ""
+	scopes    string            // requested in addition to the provider's, space-separated
 	round     int               // of a demand: 1, then 2; 0 without one
 	data      map[string]string // Start.Data, or nil
 }
@@ -117,7 +117,7 @@ func (l *loginState) appendTo(b []byte) []byte {
 	b = wire.AppendString(b, l.renews)
 	b = wire.AppendUint(b, uint64(l.round))
 	b = wire.AppendString(b, l.scopes)
-	if len(l.data) > 0 { // most have none, and are no larger for it
+	if len(l.data) > 0 { // most have none, which takes no bytes
 		b = wire.AppendMap(b, l.data)
 	}
 	return b
@@ -156,13 +156,13 @@ type loginStates struct {
 	failed  hintCookie // the handle of the sign-in that failed last
 	stamps  *seal.Stamps
 	host    string // of BaseURL
-	keysFix string // what to do about cookies that do not open
+	keysFix string // the Fix for cookies that cannot be opened
 	once    func(r *http.Request, key RevocationKey, ttl time.Duration) (bool, error)
 }
 
 // save seals a login state into its cookie. Other sites can start sign-ins, so a browser has
 // at most five, and 6 KB of them: the oldest and the expired ones are deleted. A cookie that
-// does not open is kept, since it may be another application's.
+// cannot be opened is kept, since it may be another application's.
 func (s *loginStates) save(w http.ResponseWriter, r *http.Request, l *loginState) error {
 	out, name := w.Header(), s.prefix+l.handle
 	contents := l.appendTo(s.contents())
@@ -177,7 +177,7 @@ func (s *loginStates) save(w http.ResponseWriter, r *http.Request, l *loginState
 	slices.SortFunc(live, func(x, y *loginState) int { return y.created.Compare(x.created) })
 	room := loginStatesRoom - s.size(name, contents)
 	for i, old := range live {
-		room -= s.size(name, old.appendTo(s.contents())) // all names are of one length
+		room -= s.size(name, old.appendTo(s.contents())) // all names have the same length
 		if i >= maxLoginStates-1 || room < 0 {
 			s.jar.Expire(out, s.prefix+old.handle)
 		}
@@ -189,9 +189,8 @@ func (s *loginStates) save(w http.ResponseWriter, r *http.Request, l *loginState
 	return nil
 }
 
-// each opens the login states of a request: as many as a browser may have by
-// accident (twenty tabs that are restored at once), not as many as fit into a
-// header.
+// each opens the login states of a request, at most maxStatesOpened: enough for a browser that
+// restores twenty tabs at once, and fewer than fit into a header.
 func (s *loginStates) each(r *http.Request, visit func(name string, l *loginState)) {
 	n := 0
 	cookie.Each(r.Header, s.prefix, func(name, value string) {
@@ -217,11 +216,11 @@ func (s *loginStates) read(name, value string) (*loginState, error) {
 	return l, nil
 }
 
-// take finds the login state that a response belongs to and uses it up: its
-// cookie is expired and its state spent before anything else happens, so that no
-// response is redeemed twice. All failures are state_invalid to the browser; the
-// log gets the reason. With a failure, take still returns the login state that
-// it found: starting again should lead where this sign-in would have led.
+// take finds the login state of a response and consumes it: the cookie is expired and the state
+// recorded as used before anything else happens, so that no response is redeemed twice. Unless
+// the store fails, the browser gets state_invalid for every failure; the log has the reason. On
+// failure, take still returns the login state if it found one, so that a retry returns to the
+// same page.
 func (s *loginStates) take(w http.ResponseWriter, r *http.Request, at *callbackPath, state string) (*loginState, error) {
 	l, err := s.match(r, at, state)
 	if err != nil {
@@ -243,8 +242,8 @@ func (s *loginStates) take(w http.ResponseWriter, r *http.Request, at *callbackP
 	return l, nil
 }
 
-// match finds the cookie that a state parameter names and compares the
-// parameter with the sealed state.
+// match finds the cookie that a state parameter names and compares the parameter with the
+// sealed state.
 func (s *loginStates) match(r *http.Request, at *callbackPath, state string) (*loginState, error) {
 	if !isState(state) {
 		const fix = "start the sign-in at /login"
@@ -280,20 +279,19 @@ func (s *loginStates) match(r *http.Request, at *callbackPath, state string) (*l
 	return found, nil
 }
 
-// isState reports whether a state parameter has the form that this package gives
-// it.
+// isState reports whether a state parameter has the form of those that this package creates.
 func isState(state string) bool {
 	const secret, stamp = handleLength + 1, stateLength - 16
 	return len(state) == stateLength && state[handleLength] == '.' && state[stamp-1] == '.' &&
 		strings.Trim(state[:handleLength]+state[secret:stamp-1]+state[stamp:], base64url) == ""
 }
 
-// expireAll tells the browser to drop all login states, and the hint about the
-// one that failed: the user signs out.
+// expireAll expires the cookies of all login states, and the hint about the sign-in that failed
+// last, when the user signs out.
 func (s *loginStates) expireAll(w http.ResponseWriter, r *http.Request) {
 	s.each(r, func(name string, _ *loginState) { s.jar.Expire(w.Header(), name) })
 	s.failed.expire(w, r)
 }
 
-// base64url is its alphabet.
+// base64url is the URL-safe alphabet (RFC 4648, section 5).
 const base64url = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_"

@@ -12,21 +12,19 @@ import (
 	"github.com/ginauth/ginauth/internal/seal"
 )
 
-// A response whose login cookie is missing is the most frequent failure of all,
-// and the cookie that would explain it is what is missing. So the state parameter
-// ends with a stamp, authenticated by Options.Keys, that says when and how the
-// sign-in began. It chooses messages and nothing else: whether a response is
-// accepted depends on the cookie.
+// A missing login cookie is the most frequent failure of all, and the cookie that would explain
+// the failure is missing. The state parameter therefore ends with a stamp, authenticated by
+// Options.Keys, that records when and how the sign-in began. The stamp only selects the error
+// message: whether a response is accepted depends on the cookie.
 
 func stateInvalid(id, reason, fix string) *Error {
 	return &Error{Code: ErrStateInvalid, ID: id, Op: "match state", Reason: reason, Fix: fix}
 }
 
-// beginning is what the stamp of a state says of the request that began the
-// sign-in.
+// beginning holds what the stamp of a state records of the request that began the sign-in.
 type beginning struct {
 	at        time.Time
-	atBaseURL bool // it asked for BaseURL's host
+	atBaseURL bool // its host was that of BaseURL
 	scheme    scheme
 }
 
@@ -35,7 +33,7 @@ func (s *loginStates) create(r *http.Request, provider string) *loginState {
 	l := newLoginState(provider, s.now())
 	var fact [seal.FactSize]byte
 	binary.BigEndian.PutUint32(fact[:], uint32(l.created.Unix()))
-	if s.atBaseURL(r) { // of another host, the stamp does not say which
+	if s.atBaseURL(r) { // the stamp does not record which other host
 		fact[4] = 1
 	}
 	fact[5] = byte(schemeOf(r))
@@ -43,12 +41,12 @@ func (s *loginStates) create(r *http.Request, provider string) *loginState {
 	return l
 }
 
-// atBaseURL reports whether a request asks for BaseURL's host, as far as this
-// process can know.
+// atBaseURL reports whether the host of a request is that of BaseURL, as far as this process
+// can tell.
 func (s *loginStates) atBaseURL(r *http.Request) bool { return strings.EqualFold(hostOf(r), s.host) }
 
-// beginningOf reads the stamp of a state that has the right form; ok is false if
-// it was not made with one of Options.Keys.
+// beginningOf reads the stamp of a well-formed state; ok is false if the stamp was not created
+// with one of Options.Keys.
 func (s *loginStates) beginningOf(state string) (b beginning, ok bool) {
 	var secret [secretSize]byte
 	var stamp [seal.StampSize]byte
@@ -63,15 +61,15 @@ func (s *loginStates) beginningOf(state string) (b beginning, ok bool) {
 	return beginning{at: time.Unix(int64(binary.BigEndian.Uint32(fact[:])), 0), atBaseURL: fact[4] == 1, scheme: scheme(fact[5])}, ok
 }
 
-// missingCookie is what a request has in place of the login state's cookie.
+// missingCookie describes the cookies of a request that has no usable login cookie.
 type missingCookie struct {
 	cookies int   // of any kind
 	others  int   // of other login states
-	broken  error // why the right one does not open, or nil
+	broken  error // why the login cookie cannot be opened, or nil
 }
 
-// keysFix says what to do about cookies that do not open. A key that this process
-// made ends with it: nothing is wrong with the replicas.
+// keysFix returns the Fix for cookies that cannot be opened. A key that this process generated
+// ends with the process; the replicas are then not the cause.
 func (c *config) keysFix() string {
 	if c.keyMade {
 		return "start again; Options.Keys is empty, so each process generates its own key: set Options.Keys (openssl rand -hex 32) to keep sessions across restarts and replicas"
@@ -79,7 +77,7 @@ func (c *config) keysFix() string {
 	return "give every replica the same Options.Keys and BaseURL, and keep the old key as the second entry when rotating keys"
 }
 
-// explain tells, without guessing, why there is no login state for a response.
+// explain returns why a response has no login state. It does not guess.
 func (s *loginStates) explain(r *http.Request, at *callbackPath, state string, missing missingCookie) error {
 	begun, ours := s.beginningOf(state)
 	switch {
@@ -100,7 +98,7 @@ func (s *loginStates) explain(r *http.Request, at *callbackPath, state string, m
 		return e
 	}
 	elsewhere := "in another browser"
-	if !s.atBaseURL(r) { // a proxy writes another, and did so before
+	if !s.atBaseURL(r) { // behind a proxy that rewrites Host, the browser's host is unknown
 		elsewhere += " or on another host name"
 	}
 	fix := "start again; if every sign-in ends like this, check whether cookies are blocked or a proxy drops Set-Cookie"
@@ -116,9 +114,10 @@ func (s *loginStates) explain(r *http.Request, at *callbackPath, state string, m
 	return stateInvalid("state.no_cookies", "the browser sent no cookies: cookies are blocked, or the sign-in was begun "+elsewhere, fix)
 }
 
-// originError reports a sign-in that began where the browser could not keep its
-// cookie, or does not send it from. Host names decide only if one of the two
-// requests came to BaseURL's: a proxy that writes another Host does so both times.
+// originError returns an error if the sign-in began at an origin where the browser could not
+// store the login cookie, or from which it does not send the cookie. Host names are compared
+// only if one of the two requests has that of BaseURL: a proxy that rewrites Host does so for
+// both.
 func (s *loginStates) originError(r *http.Request, at *callbackPath, begun beginning) *Error {
 	scheme := "http"
 	if s.jar.Secure {
@@ -139,7 +138,7 @@ func (s *loginStates) originError(r *http.Request, at *callbackPath, begun begin
 	return nil
 }
 
-// expiredError says what is wrong with a login state that has expired.
+// expiredError returns the error for an expired login state.
 func (s *loginStates) expiredError(begun time.Time) *Error {
 	if ahead := begun.Sub(s.now()); ahead > leeway {
 		return stateInvalid("state.clock", fmt.Sprintf("the sign-in began %v in the future: the clocks of the replicas differ", ahead.Round(time.Second)), "synchronize the clocks of the replicas (NTP)")

@@ -17,8 +17,8 @@ import (
 	"github.com/ginauth/ginauth/internal/sitetest"
 )
 
-// diagnosis is a cause of state_invalid: how to produce it, the ID that the log and, on
-// loopback, the page have for it, and what both have to name.
+// diagnosis is a cause of state_invalid: how to produce it, the ID in the log and, on loopback,
+// on the page, and what both must name.
 type diagnosis struct {
 	name   string
 	answer func(f *sitetest.Flow) (callback *url.URL)
@@ -65,7 +65,7 @@ func diagnoses() []diagnosis {
 			return callback
 		}, "state.cookie_altered", []string{"proxy"}},
 		{"expired", func(f *sitetest.Flow) *url.URL {
-			f.Browser.Now = time.Now // it keeps the cookie
+			f.Browser.Now = time.Now // a browser that keeps the cookie
 			callback := f.Begin("/login/demo")
 			f.Clock.Advance(11 * time.Minute)
 			return callback
@@ -118,8 +118,8 @@ func diagnoses() []diagnosis {
 	}
 }
 
-// TestStateInvalidDiagnosis: one code for all causes; the log tells them apart,
-// and so does the page where only developers see it.
+// TestStateInvalidDiagnosis: all causes have one code; the log distinguishes them, and so does
+// the page where only developers see it.
 func TestStateInvalidDiagnosis(t *testing.T) {
 	t.Parallel()
 	for _, d := range diagnoses() {
@@ -139,9 +139,9 @@ func wantDiagnosis(t *testing.T, d diagnosis, log, page string) {
 		t.Errorf("the errors are %q, want %s:\n%s", ids, d.id, log)
 	}
 	if !strings.Contains(page, "docs/errors.md#"+d.id+"<") {
-		t.Errorf("the page does not say where to find what errors.md says:\n%s", page)
+		t.Errorf("the page has no link to its row in errors.md:\n%s", page)
 	}
-	// The page has reason and fix as the log has them.
+	// The page has the same reason and fix as the log.
 	told := regexp.MustCompile(` reason="(.+)" fix="(.+)" docs=`).FindStringSubmatch(log)
 	if told == nil || !strings.Contains(page, told[1]) || !strings.Contains(page, told[2]) {
 		t.Errorf("the page does not say %q:\n%s", told, page)
@@ -151,15 +151,15 @@ func wantDiagnosis(t *testing.T, d diagnosis, log, page string) {
 	}
 }
 
-// Off loopback the log alone says it. Neither host nor scheme of a request
-// decides anything there, and both are told apart all the same.
+// Off loopback only the log has the reason. Host and scheme of a request have no other effect
+// there, but the log distinguishes them.
 func TestStateInvalidWhereTheBrowserStrayed(t *testing.T) {
 	t.Parallel()
 	const host, proxied, direct, none = "state.other_host", "state.began_over_http", "state.began_without_tls", "state.no_cookies"
-	const onHTTP = "Secure cookies" // the browser may be on http all along
+	const onHTTP = "Secure cookies" // the browser may use http throughout
 	for _, tt := range []struct {
-		name, host  string // of the request that began it; "" for BaseURL's
-		proto, back string // X-Forwarded-Proto of begin and callback, "" for none
+		name, host  string // of the first request; "" for BaseURL's
+		proto, back string // X-Forwarded-Proto of the first request and the callback; "" for none
 		id          string
 		part        string // of the fix
 	}{
@@ -201,13 +201,13 @@ func TestStateInvalidWhereTheBrowserStrayed(t *testing.T) {
 				t.Errorf("the log speaks of http:\n%s", log)
 			}
 			if strings.Contains(p.Text(), "host name") || strings.Contains(p.Text(), "Secure") {
-				t.Errorf("people are told: %s", p.Text())
+				t.Errorf("users see: %s", p.Text())
 			}
 		})
 	}
 }
 
-// Localhost is another loopback name only for those who are on one themselves.
+// Localhost counts as another loopback name only if BaseURL is on loopback, too.
 func TestLocalhostIsNoOtherNameOfAPublicHost(t *testing.T) {
 	t.Parallel()
 	s := sitetest.New(t, func(_ *sitetest.Site, o *ginauth.Options) { o.BaseURL = "https://app.example.com" })
@@ -218,11 +218,11 @@ func TestLocalhostIsNoOtherNameOfAPublicHost(t *testing.T) {
 	s.Logs.Reset()
 	at("localhost", "/authorize/demo?code=abc&state="+u.Query().Get("state"))
 	if log := s.Logs.String(); strings.Contains(log, "id=state.answered_at_other_host ") || !strings.Contains(log, "id=state.no_cookies ") {
-		t.Errorf("the log says:\n%s", log)
+		t.Errorf("the log is:\n%s", log)
 	}
 }
 
-// On an http BaseURL cookies are not Secure, so no scheme is a reason.
+// With an http BaseURL cookies are not Secure, so the scheme is never the reason.
 func TestASchemeIsNoReasonOnAnHTTPBaseURL(t *testing.T) {
 	t.Parallel()
 	for _, proto := range [][2]string{{"http", ""}, {"http", "http"}, {"", "https"}, {"https", "https"}} {
@@ -237,12 +237,12 @@ func TestASchemeIsNoReasonOnAnHTTPBaseURL(t *testing.T) {
 		s.Logs.Reset()
 		s.Raw(t, "GET /authorize/demo?code=abc&state="+u.Query().Get("state")+" HTTP/1.1\r\n"+header(proto[1])+sitetest.AskPage)
 		if log := s.Logs.String(); strings.Contains(log, "Secure") || !strings.Contains(log, "id=state.no_cookies ") {
-			t.Errorf("%q: the log says:\n%s", proto, log)
+			t.Errorf("%q: the log is:\n%s", proto, log)
 		}
 	}
 }
 
-// On an https BaseURL too, the other loopback name is one.
+// With an https BaseURL, too, the other loopback name is a reason.
 func TestTheOtherLoopbackNameOnHTTPS(t *testing.T) {
 	t.Parallel()
 	s := sitetest.NewTLS(t, nil)
@@ -252,12 +252,12 @@ func TestTheOtherLoopbackNameOnHTTPS(t *testing.T) {
 	r.Header.Set("Accept", "text/html")
 	s.Engine.ServeHTTP(httptest.NewRecorder(), r)
 	if log := s.Logs.String(); !strings.Contains(log, "id=state.answered_at_other_host ") || !strings.Contains(log, "https://localhost:"+callback.Port()+",") || !strings.Contains(log, "BaseURL is "+s.URL+":") {
-		t.Errorf("the log says:\n%s", log)
+		t.Errorf("the log is:\n%s", log)
 	}
 }
 
-// A proxy that writes another Host writes it both times: that is no reason, and
-// hides one. One that says which the browser asked shows it.
+// A proxy that replaces Host replaces it both times: this is no reason, and hides the real host.
+// A proxy that sends X-Forwarded-Host reveals it.
 func TestAProxyThatWritesTheHostIsNoReason(t *testing.T) {
 	t.Parallel()
 	for _, hosts := range [][2]string{{"backend:8080", "backend:8080"}, {"10.0.0.5:8080", "10.0.0.6:8080"}} {
@@ -265,20 +265,19 @@ func TestAProxyThatWritesTheHostIsNoReason(t *testing.T) {
 		u := sitetest.MustURL(t, s.Raw(t, "GET /login/demo HTTP/1.1\r\nHost: "+hosts[0]+"\r\n"+sitetest.AskPage).Header.Get("Location"))
 		s.Raw(t, "GET /authorize/demo?code=abc&state="+u.Query().Get("state")+" HTTP/1.1\r\nHost: "+hosts[1]+"\r\n"+sitetest.AskPage)
 		if log := s.Logs.String(); strings.Contains(log, "id=state.other_host ") || !strings.Contains(log, "id=state.no_cookies ") || !strings.Contains(log, "another host name") {
-			t.Errorf("%q: the log says:\n%s", hosts, log)
+			t.Errorf("%q: the log is:\n%s", hosts, log)
 		}
 	}
 }
 
-// The hint that an attempt has failed is one, of the last attempt: nothing
-// hangs on it, a sign-in that works leaves none, and forging it signs nobody in
-// or out.
+// The hint about a failed attempt is only about the last attempt: a successful sign-in leaves
+// none, nothing depends on it, and forging it signs no user in or out.
 func TestTheHintOfAFailedAttempt(t *testing.T) {
 	t.Parallel()
 	f := sitetest.NewFlow(t, nil)
 	f.SignIn()
 	if f.OwnCookies("-u") != nil {
-		t.Error("a sign-in that worked left a hint of one that failed")
+		t.Error("a successful sign-in left the hint of a failed one")
 	}
 	f.Browser = f.NewBrowser()
 	f.IDP.DenyConsent(true)
@@ -308,7 +307,7 @@ func wantStateError(s *sitetest.Site, callback *url.URL, state, id string) {
 	}
 }
 
-// Of a state that only looks like ours, nothing is made of any part.
+// No part of a state that only looks authentic is used.
 func TestStateOfAnotherForm(t *testing.T) {
 	t.Parallel()
 	s := sitetest.New(t, nil)
@@ -319,7 +318,7 @@ func TestStateOfAnotherForm(t *testing.T) {
 	}
 }
 
-// That one attempt has failed says nothing of another.
+// A failed attempt implies nothing about another attempt.
 func TestAnotherAttemptHasFailed(t *testing.T) {
 	t.Parallel()
 	s := sitetest.New(t, nil)
@@ -333,7 +332,7 @@ func TestAnotherAttemptHasFailed(t *testing.T) {
 	}
 }
 
-// TestRestartWithAKeyThatWasMade: nothing is wrong with the replicas.
+// TestRestartWithAKeyThatWasMade: the reason does not blame the replicas.
 func TestRestartWithAKeyThatWasMade(t *testing.T) {
 	t.Parallel()
 	logs := &sitetest.Logs{}
@@ -366,6 +365,6 @@ func TestRestartWithAKeyThatWasMade(t *testing.T) {
 	sitetest.WantID(t, log, "state.other_key")
 	sitetest.WantID(t, log, "state.not_authentic")
 	if n := strings.Count(log, "openssl rand -hex 32"); n != 2 || strings.Contains(log, "replica the same") {
-		t.Errorf("said %d times:\n%s", n, log)
+		t.Errorf("logged %d times:\n%s", n, log)
 	}
 }

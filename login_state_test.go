@@ -18,8 +18,8 @@ import (
 	"github.com/ginauth/ginauth/internal/sitetest"
 )
 
-// The state is for the provider to see. It may say that a sign-in was begun at
-// another host name, and not which: internal names are guessed easily.
+// The provider can read the state. The state may record that a sign-in was begun at another host
+// name, but not which one: internal names are easy to guess.
 func TestTheStateDoesNotNameTheHost(t *testing.T) {
 	idp := sitetest.StartProvider(t, authtest.Config{})
 	engine := gin.New()
@@ -39,7 +39,7 @@ func TestTheStateDoesNotNameTheHost(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		facts[string(note[4:8])] = true // behind the time, and before what attests it
+		facts[string(note[4:8])] = true // after the time, and before the authentication tag
 	}
 	if len(facts) != 1 {
 		t.Errorf("five host names make %d notes", len(facts))
@@ -63,8 +63,8 @@ func TestSignInsBegunByAnotherSiteDoNotFillTheHeader(t *testing.T) {
 	s.SignIn()
 }
 
-// openAttempt returns the record of the attempt that a callback answers, the
-// name of its cookie, and what seals such records.
+// openAttempt returns the record of a callback's attempt, the name of its cookie, and the box
+// that seals such records.
 func openAttempt(s *sitetest.Site, callback *url.URL) (record, name string, box *seal.Box) {
 	s.T.Helper()
 	handle, _, _ := strings.Cut(callback.Query().Get("state"), ".")
@@ -85,7 +85,7 @@ func openAttempt(s *sitetest.Site, callback *url.URL) (record, name string, box 
 	return "", "", nil
 }
 
-// withCookies sends a request from nowhere, with these cookies alone.
+// withCookies sends a request without a page, with only these cookies.
 func withCookies(s *sitetest.Site, method, address, cookies string) *http.Response {
 	s.T.Helper()
 	r, err := http.NewRequest(method, address, nil)
@@ -101,8 +101,8 @@ func withCookies(s *sitetest.Site, method, address, cookies string) *http.Respon
 	return answer
 }
 
-// An attempt that another version of this program sealed is none, even if the
-// key is right: what is missing in it must not be taken for empty.
+// An attempt that another version of this program sealed is rejected, even if the key is right:
+// fields that it lacks must not be treated as empty.
 func TestAttemptOfAnotherForm(t *testing.T) {
 	t.Parallel()
 	s := sitetest.New(t, nil)
@@ -126,8 +126,8 @@ func TestAttemptOfAnotherForm(t *testing.T) {
 	}
 }
 
-// Of many attempts in one request a few are opened: a header has room for more
-// than anybody should have to decrypt.
+// Of many attempts in one request only a few are opened: a header has room for more than a
+// server should have to decrypt.
 func TestFewAttemptsAreOpened(t *testing.T) {
 	t.Parallel()
 	s := sitetest.New(t, nil)
@@ -143,8 +143,8 @@ func TestFewAttemptsAreOpened(t *testing.T) {
 	}
 }
 
-// A secret has one spelling: another one was not made with our keys, even where
-// it would be read as the same bytes.
+// A sealed value has one encoding: another one was not made with our keys, even if it decodes to
+// the same bytes.
 func TestSecretInAnotherSpelling(t *testing.T) {
 	t.Parallel()
 	s := sitetest.New(t, nil)
@@ -165,7 +165,7 @@ func TestSecretInAnotherSpelling(t *testing.T) {
 	}
 }
 
-// An attempt that is over gives its room to a new one, and its cookie goes.
+// An expired attempt makes room for a new one, and its cookie is removed.
 func TestAttemptsThatAreOverGo(t *testing.T) {
 	t.Parallel()
 	s := sitetest.New(t, nil)
@@ -184,8 +184,8 @@ func TestAttemptsThatAreOverGo(t *testing.T) {
 	}
 }
 
-// What the application asks of every sign-in can be too much for a cookie: then
-// nobody is sent to the provider with an attempt that is lost.
+// If the parameters of the sign-in do not fit into a cookie, the browser is not redirected to
+// the provider with an attempt that would be lost.
 func TestAnAttemptTooLargeForACookie(t *testing.T) {
 	t.Parallel()
 	s := sitetest.New(t, func(_ *sitetest.Site, o *ginauth.Options) {
@@ -193,11 +193,11 @@ func TestAnAttemptTooLargeForACookie(t *testing.T) {
 	})
 	s.WantError(s.Open("/login/demo"), ginauth.ErrSessionError)
 	if n := s.IDP.Count(authtest.Authorize); n != 0 {
-		t.Errorf("the provider was asked %d times", n)
+		t.Errorf("the provider got %d authorization requests", n)
 	}
 }
 
-// tabOrders are orders to finish five sign-ins in.
+// tabOrders are orders in which to finish five sign-ins.
 var tabOrders = [][]int{
 	{0, 1, 2, 3, 4}, {4, 3, 2, 1, 0}, {2, 0, 4, 1, 3}, {3, 1, 4, 0, 2}, {1, 4, 2, 3, 0}, {4, 0, 3, 1, 2},
 }
@@ -217,13 +217,13 @@ func TestFiveTabsFinishInAnyOrder(t *testing.T) {
 			for done, i := range order {
 				f.Lands(t, tabs[i], fmt.Sprintf("/page/tab-%d", i))
 				if n := len(f.LoginStates()); n != len(tabs)-done-1 {
-					t.Errorf("%d attempts are left after %d sign-ins", n, done+1)
+					t.Errorf("%d attempts remain after %d sign-ins", n, done+1)
 				}
 			}
 			if n := f.IDP.Count(authtest.Token); n != len(tabs) {
 				t.Errorf("%d codes were redeemed, want %d", n, len(tabs))
 			}
-			for _, i := range order { // and all of them again: back buttons
+			for _, i := range order { // and all of them again, as with the back button
 				f.Lands(t, tabs[i], "/")
 			}
 			if n := f.IDP.Count(authtest.Token); n != len(tabs) {
@@ -246,14 +246,14 @@ func TestFiveTabsOfAFormPostProvider(t *testing.T) {
 				f.WantLanded(t, f.Post(tabs[i]), fmt.Sprintf("/page/tab-%d", i))
 			}
 			if f.LoginStates() != nil || f.OwnCookies("-f") != nil {
-				t.Error("cookies of the sign-ins are left")
+				t.Error("cookies of the sign-ins remain")
 			}
 		})
 	}
 }
 
-// TestTabsOfSeveralPeople: the user who finishes last is signed in; a tab in which
-// the sign-in fails takes nothing from the others.
+// TestTabsOfSeveralPeople: the user that finishes last is signed in; a tab in which the sign-in
+// fails does not affect the others.
 func TestTabsOfSeveralPeople(t *testing.T) {
 	t.Parallel()
 	f := sitetest.NewFlow(t, nil)
@@ -284,11 +284,11 @@ func TestSixthTabPushesOutTheFirst(t *testing.T) {
 	for i, tab := range tabs[1:] {
 		f.Lands(t, tab, fmt.Sprintf("/page/tab-%d", i+1))
 	}
-	f.Lands(t, tabs[0], "/") // signed in by now, which is what the person wanted
+	f.Lands(t, tabs[0], "/") // the user is already signed in, as intended
 }
 
-// TestAnswerOpenedAgain: what browsers do with an answer's address after the
-// sign-in must do no harm, and show a signed-in user no error.
+// TestAnswerOpenedAgain: a browser that opens a response's URL again after the sign-in causes no
+// harm, and a signed-in user sees no error.
 func TestAnswerOpenedAgain(t *testing.T) {
 	t.Parallel()
 	prefetch := http.Header{"Sec-Purpose": {"prefetch"}}
@@ -341,7 +341,7 @@ func TestAnswerOpenedAgain(t *testing.T) {
 	}
 }
 
-// TestPrefetchedAnswer: a prefetch before anybody came uses nothing up.
+// TestPrefetchedAnswer: a prefetch of the callback uses up nothing.
 func TestPrefetchedAnswer(t *testing.T) {
 	t.Parallel()
 	for name, value := range map[string]string{"Sec-Purpose": "prefetch;prerender", "Purpose": "prefetch", "X-Moz": "prefetch"} {

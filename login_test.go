@@ -29,7 +29,7 @@ func TestSignIn(t *testing.T) {
 		t.Errorf("signed in as %+v", u)
 	}
 	if p := s.Get("/"); p.Text() != "home of "+u.Name {
-		t.Errorf("the home page says %q", p.Text())
+		t.Errorf("the home page is %q", p.Text())
 	}
 }
 
@@ -86,8 +86,8 @@ func TestLoginURLLeadsThere(t *testing.T) {
 	}
 }
 
-// A sign-in that begins at http://127.0.0.1 cannot end at http://localhost:
-// the attempt's cookie would not be there. So the visit is moved first.
+// A sign-in that begins at http://127.0.0.1 cannot end at http://localhost: the attempt's cookie
+// would be missing. So the browser is redirected first.
 func TestVisitOnAnotherLoopbackNameIsMoved(t *testing.T) {
 	for _, names := range []struct{ base, visited string }{
 		{"localhost", "127.0.0.1"}, {"127.0.0.1", "localhost"}, {"app.localhost", "localhost"}, {"localhost", "app.localhost"},
@@ -111,7 +111,7 @@ func TestVisitOnAnotherLoopbackNameIsMoved(t *testing.T) {
 				}
 				hint := s.IDP.LastRequest(authtest.Authorize).Form.Get("login_hint")
 				if strings.Contains(path, "login_hint") && hint != "a+b" {
-					t.Errorf("login_hint became %q on the way", hint)
+					t.Errorf("login_hint was changed to %q", hint)
 				}
 			}
 		})
@@ -153,7 +153,7 @@ func TestVisitIsMovedOnlyToWhereItBelongs(t *testing.T) {
 			t.Errorf("%s: an attempt was begun on a host that it cannot end on", tt.name)
 		}
 		if again := tt.s.Raw(t, "GET /login/demo?return_to=/x&moved=1 HTTP/1.1\r\nHost: "+tt.host+"\r\n"+sitetest.AskPage); strings.HasPrefix(again.Header.Get("Location"), tt.s.URL) {
-			t.Errorf("%s: moved twice, for ever if a proxy writes the host", tt.name)
+			t.Errorf("%s: redirected twice, which would loop if a proxy replaces Host", tt.name)
 		}
 		if u, err := url.Parse(location); err != nil || strings.Contains(u.Host, "evil") {
 			t.Errorf("%s: Location is %q", tt.name, location)
@@ -161,8 +161,8 @@ func TestVisitIsMovedOnlyToWhereItBelongs(t *testing.T) {
 	}
 }
 
-// A form of another site begins a sign-in by the GET of the same address: the POST
-// brings no cookies, and would add one each time.
+// A form from another site begins a sign-in through the GET of the same address: the POST has no
+// cookies, and would add one each time.
 func TestFormsOfAnotherSiteBeginByGET(t *testing.T) {
 	t.Parallel()
 	f := sitetest.NewFlow(t, func(_ *sitetest.Site, o *ginauth.Options) { o.Providers[0].LoginParams = []string{"prompt"} })
@@ -185,7 +185,7 @@ func TestFormsOfAnotherSiteBeginByGET(t *testing.T) {
 			b.StopAt = nil
 			f.WantLanded(t, f.Must(b.Follow(p)), "/page/a?b=c&d=%C3%A9")
 			if asked := f.IDP.LastRequest(authtest.Authorize).Form; asked.Get("prompt") != "login" || asked.Get("login_hint") != "ada@example.com" {
-				t.Errorf("%s, from %s: the provider was asked with %v", name, from, asked)
+				t.Errorf("%s, from %s: the authorization request has %v", name, from, asked)
 			}
 		}
 		b.StopAt = func(next *url.URL) bool { return strings.HasPrefix(next.String(), f.IDP.Issuer) }
@@ -196,9 +196,9 @@ func TestFormsOfAnotherSiteBeginByGET(t *testing.T) {
 		if n := len(f.LoginStates()); n > 5 {
 			t.Errorf("%s: twelve forms left %d cookies", name, n)
 		}
-		p := f.Must(b.Submit(authtest.At("https://evil.example/"), f.URL+"/login/demo", url.Values{"return_to": {strings.Repeat("/a", 2500)}})) // of 10 KB as an address has it
+		p := f.Must(b.Submit(authtest.At("https://evil.example/"), f.URL+"/login/demo", url.Values{"return_to": {strings.Repeat("/a", 2500)}})) // 10 KB when percent-encoded
 		if p.Status != http.StatusRequestEntityTooLarge || len(p.Header.Values("Set-Cookie")) > 0 {
-			t.Errorf("%s: a form of 5 KB is answered %d", name, p.Status)
+			t.Errorf("%s: the response to a form of 5 KB is %d", name, p.Status)
 		}
 	}
 
@@ -212,12 +212,12 @@ func TestFormsOfAnotherSiteBeginByGET(t *testing.T) {
 		f.WantLanded(t, f.Must(f.Browser.Submit(authtest.At("https://evil.example/"), f.Auth.LoginURL("demo", tt.returnTo), form)), tt.want)
 	}
 
-	// A form of our own page begins at once.
+	// A form on the application's own page begins immediately.
 	f.Browser = f.NewBrowser()
 	f.Browser.StopAt = func(*url.URL) bool { return true }
 	p := f.Must(f.Browser.Submit(authtest.At(f.URL+"/"), f.URL+"/login/demo", url.Values{"return_to": {"/page/a"}}))
 	if !strings.HasPrefix(p.Header.Get("Location"), f.IDP.Issuer) || len(f.LoginStates()) != 1 {
-		t.Errorf("a form of our own is answered %d to %s", p.Status, p.Header.Get("Location"))
+		t.Errorf("the response to our own form is %d to %s", p.Status, p.Header.Get("Location"))
 	}
 }
 
@@ -295,7 +295,7 @@ func TestALoopOfSignInsIsBroken(t *testing.T) {
 	}
 }
 
-// keeping is a proxy that keeps the session's cookie to itself.
+// keeping is a proxy that removes the session's cookie.
 type keeping struct{ gin.ResponseWriter }
 
 func (k keeping) WriteHeaderNow() {
@@ -310,9 +310,8 @@ func (k keeping) WriteHeaderNow() {
 	k.ResponseWriter.WriteHeaderNow()
 }
 
-// All the redirects of the loop follow from opening one page, and browsers stop
-// after so many: ours has to come before that, with room for those of a
-// provider that redirects inside itself.
+// All redirects of the loop result from one page load, and browsers stop after a number of them:
+// our error must come earlier, with room for the redirects of a provider within its own pages.
 func TestTheLoopIsShorterThanABrowsersPatience(t *testing.T) {
 	s := sitetest.New(t, func(s *sitetest.Site, _ *ginauth.Options) {
 		s.Engine.Use(func(c *gin.Context) { c.Writer = keeping{c.Writer} })
@@ -324,7 +323,7 @@ func TestTheLoopIsShorterThanABrowsersPatience(t *testing.T) {
 	}
 }
 
-// Those who sign in often, and keep their session, are left alone.
+// Users that sign in often, and keep their session, are not affected.
 func TestManySignInsAreNoLoop(t *testing.T) {
 	for name, between := range map[string]func(s *sitetest.Site){
 		"tabs":      func(*sitetest.Site) {},
@@ -370,8 +369,7 @@ func TestForgedCountsOfSignIns(t *testing.T) {
 	}
 }
 
-// Only a page that is opened is put on BaseURL's host: a form is not, and what
-// it is put there with is what it came with.
+// Only page loads are redirected to BaseURL's host, not forms, and the redirect keeps the query.
 func TestVisitsOnAnotherLoopbackName(t *testing.T) {
 	t.Parallel()
 	s := sitetest.New(t, nil)
@@ -400,8 +398,7 @@ func TestVisitsOnAnotherLoopbackName(t *testing.T) {
 	}
 }
 
-// linkingSite is a site whose Revocations fail when they are told to, and whose
-// OnLogin counts.
+// linkingSite is a site whose Revocations fail on demand, and whose OnLogin counts.
 func linkingSite(t *testing.T) (*sitetest.Site, *sitetest.FaultyRevocations, *int) {
 	t.Helper()
 	f, logins := &sitetest.FaultyRevocations{}, new(int)
@@ -419,7 +416,7 @@ func linkingSite(t *testing.T) (*sitetest.Site, *sitetest.FaultyRevocations, *in
 
 var linkForm = url.Values{"link": {"true"}}
 
-// beginLinking asks to link an account, and stops before the answer.
+// beginLinking requests to link an account, and stops before the response.
 func beginLinking(s *sitetest.Site) (callback *url.URL) {
 	s.T.Helper()
 	s.Browser.StopAt = func(next *url.URL) bool {
@@ -431,8 +428,8 @@ func beginLinking(s *sitetest.Site) (callback *url.URL) {
 	return callback
 }
 
-// Who asked to link an account is there still, and is nobody else, when the
-// answer comes: OnLogin must not be told of a person who left.
+// The user that requested to link an account must still be signed in when the response arrives:
+// OnLogin must not receive a user that has left.
 func TestLinkingNeedsTheSessionThatAsked(t *testing.T) {
 	t.Parallel()
 	for name, tt := range map[string]struct {
@@ -469,8 +466,8 @@ func TestLinkingBeginsWithASessionThatIsKnownToLive(t *testing.T) {
 	s.WantError(s.Must(s.Browser.Submit(sitetest.HomePage(s), s.URL+"/login/demo", linkForm)), ginauth.ErrStoreUnavailable)
 }
 
-// Old browsers send no Sec-Fetch-Site: then Origin has to say that the page is
-// ours, and its absence says nothing.
+// Old browsers send no Sec-Fetch-Site: then Origin must show that the page is ours, and its
+// absence proves nothing.
 func TestLinkingFromAnOldBrowser(t *testing.T) {
 	t.Parallel()
 	s, _, _ := linkingSite(t)
@@ -495,7 +492,7 @@ func TestLinkingFromAnOldBrowser(t *testing.T) {
 	}
 }
 
-// A session of a provider that was taken out is none, for linking too.
+// A session of a removed provider does not count, for linking too.
 func TestLinkingToASessionOfAProviderThatIsGone(t *testing.T) {
 	t.Parallel()
 	s, _, _ := linkingSite(t)
@@ -513,7 +510,7 @@ func TestLinkingToASessionOfAProviderThatIsGone(t *testing.T) {
 	}
 	answer.Body.Close()
 	if answer.StatusCode != http.StatusUnauthorized {
-		t.Errorf("answered %d %s", answer.StatusCode, answer.Header.Get("Location"))
+		t.Errorf("the response is %d %s", answer.StatusCode, answer.Header.Get("Location"))
 	}
 }
 
@@ -524,8 +521,7 @@ func TestAnEmptyIssBeginsNoSignIn(t *testing.T) {
 	s.WantError(s.Open("/login/demo?iss="), ginauth.ErrBadRequest)
 }
 
-// A store that fails is no loop: the sign-in goes on, and says itself what is
-// wrong.
+// A failing store is not a loop: the sign-in continues, and reports the failure itself.
 func TestAStoreThatFailsIsNoLoop(t *testing.T) {
 	t.Parallel()
 	store := &sitetest.DeafStore{Store: memstore.NewStore([]byte("the store's secret")), Fails: errors.New("connection refused")}
@@ -535,11 +531,11 @@ func TestAStoreThatFailsIsNoLoop(t *testing.T) {
 	}
 	store.Deaf.Store(true)
 	if p := f.Open("/login/demo"); p.Status != http.StatusSeeOther || !strings.HasPrefix(p.Header.Get("Location"), f.IDP.Issuer) {
-		t.Errorf("answered %d: %s", p.Status, p.Text())
+		t.Errorf("the response is %d: %s", p.Status, p.Text())
 	}
 }
 
-// Who asks to link an account from a page of ours says so by either header.
+// Either header can prove that a request to link an account comes from our own page.
 func TestLinkingIsProvedByEitherHeader(t *testing.T) {
 	t.Parallel()
 	s, _, _ := linkingSite(t)
@@ -559,8 +555,8 @@ func TestLinkingIsProvedByEitherHeader(t *testing.T) {
 	}
 }
 
-// A sign-in that cannot begin since the provider does not answer has a link that
-// begins the same sign-in, for the time when it does.
+// If a sign-in cannot begin because the provider is down, the error page has a link that begins
+// the same sign-in later.
 func TestRetryWhileTheProviderIsDown(t *testing.T) {
 	t.Parallel()
 	for name, fault := range map[string]authtest.Fault{"down": authtest.Down, "broken": authtest.HTML} {
@@ -572,7 +568,7 @@ func TestRetryWhileTheProviderIsDown(t *testing.T) {
 			from := authtest.At(s.URL + "/")
 			p := s.Must(s.Browser.Submit(from, s.URL+"/login/demo", url.Values{"return_to": {"/page/x?y=1"}, "login_hint": {"ada@example.com&x"}}))
 			if p.Status < 500 {
-				t.Fatalf("answered %d", p.Status)
+				t.Fatalf("the status is %d", p.Status)
 			}
 			s.IDP.Heal()
 			s.Clock.Advance(sitetest.OutageTimeout * 60)
@@ -587,7 +583,7 @@ func TestRetryWhileTheProviderIsDown(t *testing.T) {
 	}
 }
 
-// To link an account takes a form: a link would sign in with it instead.
+// Linking an account requires a form: a link would sign in with the account instead.
 func TestNoRetryOfALinking(t *testing.T) {
 	t.Parallel()
 	s := sitetest.New(t, nil)
@@ -600,8 +596,8 @@ func TestNoRetryOfALinking(t *testing.T) {
 	}
 }
 
-// The application listens at another port than BaseURL says, or a container's port is
-// forwarded to another: the first sign-in says so, once, with both.
+// The application listens on another port than BaseURL's, or a container's port is mapped to
+// another: the first sign-in logs it, once, with both ports.
 func TestASignInAtAnotherPortIsWarnedAbout(t *testing.T) {
 	t.Parallel()
 	s := sitetest.New(t, nil)
@@ -613,12 +609,12 @@ func TestASignInAtAnotherPortIsWarnedAbout(t *testing.T) {
 	own := "Host: " + sitetest.MustURL(t, s.URL).Host + "\r\n"
 	for _, fine := range []string{own, "Host: 127.0.0.1:" + sitetest.MustURL(t, s.URL).Port() + "\r\n", "Host: app.example.com:3000\r\n", "Host: localhost:3000\r\nX-Forwarded-" + own} {
 		if log := ask(fine); strings.Contains(log, "id=login.other_port") {
-			t.Errorf("%q: the log says %s", fine, log)
+			t.Errorf("%q: the log is %s", fine, log)
 		}
 	}
 	log := ask("Host: localhost:3000\r\n")
 	if lines := s.Logs.Lines("WARN", "login.other_port"); len(lines) != 1 || !strings.Contains(lines[0], "opened=localhost:3000") || !strings.Contains(lines[0], "base_url="+s.URL) {
-		t.Errorf("the log says %s", log)
+		t.Errorf("the log is %s", log)
 	}
 	for _, again := range []string{"Host: localhost:3000\r\n", "Host: localhost\r\n"} {
 		if log := ask(again); strings.Contains(log, "id=login.other_port") {

@@ -84,7 +84,7 @@ func (a *Auth) signOut(c *gin.Context, g *registry, by EventBy) (*session, error
 	}
 	keepPrivate(c)
 	a.loginStates.expireAll(c.Writer, c.Request)
-	a.loops.expire(c.Writer, c.Request) // the browser had a session: it is in no loop
+	a.loops.expire(c.Writer, c.Request) // the browser had a session, so it is not in a loop
 	s, err := g.sessions.endAll(c.Writer, c.Request)
 	a.detach(c)
 	if err != nil || s == nil {
@@ -101,15 +101,15 @@ func (a *Auth) signOut(c *gin.Context, g *registry, by EventBy) (*session, error
 // logSignOut logs the end of a session and calls OnLogout.
 func (a *Auth) logSignOut(c *gin.Context, s *session, by EventBy) {
 	a.logEvent(c, slog.LevelInfo, "ginauth: signed out", Event{Name: SignedOut, By: by}, s)
-	if a.cfg.Hooks.OnLogout != nil && !a.isRunning(c.Request.Context(), "OnLogout") { // which may call Logout
+	if a.cfg.Hooks.OnLogout != nil && !a.isRunning(c.Request.Context(), "OnLogout") { // OnLogout may call Logout
 		defer a.running(c, "OnLogout")()
 		a.cfg.Hooks.OnLogout(c, s.user)
 	}
 }
 
-// providerLogout returns where the browser goes to sign out at the provider of a
-// session that has ended, and to come back to returnTo. It is "" without a session,
-// or if there is nothing to do at the provider.
+// providerLogout returns the URL at which the browser signs out at the provider of an ended
+// session, and from which it comes back to returnTo. It returns "" without a session, or if
+// there is no sign-out at the provider.
 func (a *Auth) providerLogout(c *gin.Context, g *registry, s *session, returnTo string) string {
 	if s == nil {
 		return ""
@@ -121,8 +121,8 @@ func (a *Auth) providerLogout(c *gin.Context, g *registry, s *session, returnTo 
 		if cl.endSessionURL(c.Request.Context(), "", pending.state) == "" {
 			return ""
 		}
-		// A script gets no address with the ID token in it, which says who the person
-		// is, and is a credential in some places: it gets one of ours, which adds it.
+		// A script must not receive a URL with the ID token, which identifies the user and is
+		// a credential for some APIs. It receives a URL of ginauth, which adds the token.
 		a.idTokenHints.save(c.Writer.Header(), s, hint)
 		pending.provider, pending.issuer, pending.sessionID = s.user.Provider, cl.namespace(), s.id
 		a.logouts.save(c.Writer, pending)
@@ -135,17 +135,17 @@ func (a *Auth) providerLogout(c *gin.Context, g *registry, s *session, returnTo 
 	return next
 }
 
-// redirectToLogout answers GET /logout/redirect: it sends the browser of a script
-// that has signed out on to the provider, once.
+// redirectToLogout answers GET /logout/redirect: after a script has signed out, it redirects
+// the browser to the provider, once.
 func (a *Auth) redirectToLogout(c *gin.Context, g *registry) error {
-	if dest, is := navigation(c.Request); !is { // a fetch might read where it ended
+	if dest, is := navigation(c.Request); !is { // a fetch could read the final URL
 		return &Error{Code: ErrCrossOrigin, ID: "logout.not_navigation", Op: "sign out", Reason: fmt.Sprintf("the provider sign-out was requested as %q, not as a navigation", dest),
 			Fix: "navigate to the URL in redirect_to"}
 	}
 	pending := a.logouts.take(c.Writer, c.Request, c.Query("state"))
 	a.idTokenHints.expire(c.Writer, c.Request)
 	cl := g.clients[pending.provider]
-	if cl == nil || cl.namespace() != pending.issuer { // there is no such sign-out, or it has gone on before, or another provider has the name
+	if cl == nil || cl.namespace() != pending.issuer { // the sign-out is unknown or was continued before, or another provider has that name now
 		a.goTo(c, a.cfg.orDefault(pending.returnTo, a.cfg.AfterLogout))
 		return nil
 	}
@@ -159,8 +159,8 @@ func (a *Auth) redirectToLogout(c *gin.Context, g *registry) error {
 	return nil
 }
 
-// afterProviderLogout answers GET /logout/return, where the provider's sign-out
-// comes back to. The session has ended before; the state only says where to go.
+// afterProviderLogout answers GET /logout/return, to which the provider redirects after its
+// sign-out. The session has already ended; the state only identifies the return path.
 func (a *Auth) afterProviderLogout(c *gin.Context, _ *registry) error {
 	pending := a.logouts.take(c.Writer, c.Request, c.Query("state"))
 	a.goTo(c, a.cfg.orDefault(pending.returnTo, a.cfg.AfterLogout))
@@ -170,16 +170,16 @@ func (a *Auth) afterProviderLogout(c *gin.Context, _ *registry) error {
 // logoutReturn returns the post_logout_redirect_uri of all providers.
 func (c *config) logoutReturn() string { return c.url(c.mount + "/logout/return") }
 
-// pendingLogout is a sign-out at a provider that is under way.
+// pendingLogout is a sign-out at a provider that is in progress.
 type pendingLogout struct {
-	state     string // of the request there, which must come back
+	state     string // state of the request to the provider, which must come back
 	returnTo  string
-	provider  string // where the browser has still to be sent to, or ""
+	provider  string // to which the browser must still be redirected, or ""
 	issuer    string // or Namespace, of that provider
-	sessionID string // of the session whose ID token goes along
+	sessionID string // of the session whose ID token is the hint
 }
 
-// logouts keeps a sign-out at a provider in the browser.
+// logouts stores a pending sign-out at a provider in a cookie.
 type logouts struct {
 	sealedCookie
 	name string
@@ -193,8 +193,8 @@ func (k *logouts) save(w http.ResponseWriter, pending pendingLogout) {
 	k.set(w.Header(), k.name, contents)
 }
 
-// take returns the sign-out with that state and uses its cookie up. It is empty if
-// there is none.
+// take returns the pending sign-out with that state and deletes its cookie. Without one it
+// returns the zero value.
 func (k *logouts) take(w http.ResponseWriter, r *http.Request, state string) pendingLogout {
 	var pending pendingLogout
 	ok := k.sealedCookie.take(w.Header(), r.Header, k.name, func(r *wire.Reader) bool {

@@ -20,9 +20,9 @@ import (
 const (
 	idTokenHintVersion = 1
 
-	// answerRoom is how many bytes the Set-Cookie lines of an answer may have with
-	// an ID token among them. Proxies take 4 KB for all headers of an answer (nginx's
-	// proxy_buffer_size), and answer 502 where there are more.
+	// answerRoom is the maximum size in bytes of the Set-Cookie lines of a response that
+	// stores an ID token. Proxies accept 4 KB for all headers of a response (nginx's
+	// proxy_buffer_size), and answer 502 if there are more.
 	answerRoom = 3400
 )
 
@@ -45,8 +45,8 @@ func (c *config) idTokenHintName() string {
 	return name + "-h"
 }
 
-// save keeps the ID token of a session for as long as its cookie may last. It
-// reports false if there is no room for it in the answer.
+// save stores the ID token of a session for as long as the session's cookie may last. It
+// returns false if the response has no room for it.
 func (k *idTokenHints) save(out http.Header, s *session, idToken string) bool {
 	b := append(make([]byte, 0, len(idToken)+64), k.version)
 	b = appendJWT(append(wire.AppendTime(b, k.now()), s.id...), idToken)
@@ -76,9 +76,8 @@ func (k *idTokenHints) find(in http.Header, sessionID string) string {
 	return ""
 }
 
-// appendJWT appends the parts of a verified JWT, decoded, which saves a quarter of
-// the cookie. They are the same once they are encoded again: package jws reads no
-// other spelling.
+// appendJWT appends the parts of a verified JWT, decoded, which saves a quarter of the cookie.
+// Encoding them again restores the JWT exactly, since package jws accepts only that encoding.
 func appendJWT(b []byte, raw string) []byte {
 	b = wire.AppendUint(b, uint64(strings.Count(raw, ".")+1))
 	for part := range strings.SplitSeq(raw, ".") {
@@ -105,8 +104,7 @@ func (k *idTokenHints) expire(w http.ResponseWriter, r *http.Request) {
 	}
 }
 
-// mayHint reports whether sign-outs at the provider can send id_token_hint, by its
-// configuration.
+// mayHint reports whether the configuration lets sign-outs at the provider send id_token_hint.
 func (c *client) mayHint() bool {
 	p := &c.provider
 	return p.Issuer != "" && !p.Logout.NoIDTokenHint && !p.Logout.Local && p.Logout.URL == ""
@@ -123,13 +121,13 @@ func (a *Auth) keepIDToken(c *gin.Context, g *registry, cl *client, s *session, 
 		}
 		cl.warnAboutHint(len(raw))
 	}
-	if len(g.order) > 1 { // one of another provider may be there, which no session has any more
+	if len(g.order) > 1 { // the browser may have that of a previous session at another provider
 		a.dropIDToken(out, g)
 	}
 }
 
-// dropIDToken tells the browser to drop the ID token that it may have, in an answer
-// to a request that does not say.
+// dropIDToken expires the cookie of the ID token, in a response to a request that does not show
+// whether the browser has that cookie.
 func (a *Auth) dropIDToken(out http.Header, g *registry) {
 	for _, cl := range g.clients {
 		if cl.mayHint() {
@@ -139,7 +137,7 @@ func (a *Auth) dropIDToken(out http.Header, g *registry) {
 	}
 }
 
-// sizeOfCookies returns how many bytes the Set-Cookie lines of an answer have.
+// sizeOfCookies returns the size of the Set-Cookie lines of a response in bytes.
 func sizeOfCookies(out http.Header) (size int) {
 	for _, line := range out["Set-Cookie"] {
 		size += len("Set-Cookie: \r\n") + len(line)
@@ -163,9 +161,8 @@ func (c *client) endSessionOrigin(ctx context.Context) string {
 	return weburl.OriginOf(c.rp.EndSessionEndpoint(ctx))
 }
 
-// endSessionURL returns where the browser signs out at the provider, with the ID
-// token unless that would make an address that servers do not take; "" if there is
-// no such place.
+// endSessionURL returns the URL at which the browser signs out at the provider, or "" if there
+// is none. It omits the ID token if the URL would be too long for servers.
 func (c *client) endSessionURL(ctx context.Context, hint, state string) string {
 	if c.isPage() {
 		return ""

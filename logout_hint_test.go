@@ -17,7 +17,7 @@ import (
 	"github.com/ginauth/ginauth/internal/sitetest"
 )
 
-// hintCookies are the cookies with an ID token that the browser sends to a path.
+// hintCookies returns the cookies with an ID token that the browser sends to a path.
 func hintCookies(s *sitetest.Site, path string) (list []*http.Cookie) {
 	for _, c := range s.Browser.Cookies(s.URL + path) {
 		if strings.HasSuffix(c.Name, "-h") {
@@ -27,8 +27,8 @@ func hintCookies(s *sitetest.Site, path string) (list []*http.Cookie) {
 	return list
 }
 
-// hintSent signs out with the button, and returns the id_token_hint that the
-// provider got, or why there is none.
+// hintSent signs out with the button, and returns the id_token_hint that the provider received,
+// or the reason why there is none.
 func hintSent(t testing.TB, s *sitetest.Site) string {
 	t.Helper()
 	before := s.IDP.Count(authtest.EndSession)
@@ -37,7 +37,7 @@ func hintSent(t testing.TB, s *sitetest.Site) string {
 		t.Errorf("signing out ended at %s with %d", p.URL, p.Status)
 	}
 	if len(hintCookies(s, "/logout")) > 0 {
-		t.Error("the ID token is left in the browser")
+		t.Error("the ID token remains in the browser")
 	}
 	if s.IDP.Count(authtest.EndSession) == before {
 		return "not asked"
@@ -45,8 +45,8 @@ func hintSent(t testing.TB, s *sitetest.Site) string {
 	return s.IDP.LastRequest(authtest.EndSession).Form.Get("id_token_hint")
 }
 
-// The ID token is kept for the sign-out at the provider, in a cookie that goes to
-// the logout routes alone: the session does not grow, in cookies or in a store.
+// The ID token is kept for the sign-out at the provider, in a cookie that is sent only to the
+// logout routes: the session does not grow, in cookies or in a store.
 func TestIDTokenHint(t *testing.T) {
 	t.Parallel()
 	for name, start := range map[string]func(testing.TB, func(*sitetest.Site, *ginauth.Options)) *sitetest.Site{"http": sitetest.New, "https": sitetest.NewTLS} {
@@ -89,7 +89,7 @@ func TestIDTokenHint(t *testing.T) {
 	}
 }
 
-// Nothing is kept where it would be of no use.
+// No ID token is kept where it could not be used.
 func TestIDTokensThatAreNotKept(t *testing.T) {
 	t.Parallel()
 	for name, change := range map[string]func(s *sitetest.Site, p *ginauth.Provider){
@@ -153,7 +153,7 @@ func TestIDTokenHintOfAnotherSession(t *testing.T) {
 	}
 }
 
-// An ID token that does not fit is left out, with one warning, and stops nothing.
+// An ID token that does not fit is omitted, with one warning, and does not fail the sign-in.
 func TestIDTokensThatDoNotFit(t *testing.T) {
 	t.Parallel()
 	warnings := func(s *sitetest.Site) int {
@@ -188,7 +188,7 @@ func TestIDTokensThatDoNotFit(t *testing.T) {
 				t.Fatal(err)
 			}
 			if n := len("HTTP/1.1 303 See Other\r\n\r\n") + header.Len(); n > 4096 {
-				t.Errorf("with %d bytes more in the ID token, the answer has %d bytes of headers", 200*size, n)
+				t.Errorf("with %d bytes more in the ID token, the response has %d bytes of headers", 200*size, n)
 			}
 			if len(hintCookies(s, "/logout")) == 1 {
 				kept++
@@ -228,7 +228,7 @@ func TestIDTokensThatDoNotFit(t *testing.T) {
 	})
 }
 
-// However a session ends in its own browser, the ID token goes with it.
+// Whenever a session ends in its own browser, the ID token is removed, too.
 func TestIDTokensGoWithTheirSession(t *testing.T) {
 	t.Parallel()
 	s := sitetest.New(t, func(s *sitetest.Site, o *ginauth.Options) {
@@ -259,14 +259,14 @@ func TestIDTokensGoWithTheirSession(t *testing.T) {
 		}
 	}
 	s.SignIn()
-	s.Get("/login/plain") // takes the place of that session, and keeps nothing
+	s.Get("/login/plain") // replaces that session, and keeps no ID token
 	if s.User() == nil || s.User().Provider != "plain" || len(hintCookies(s, "/logout")) > 0 {
 		t.Errorf("another sign-in: %v, %v", s.User(), hintCookies(s, "/logout"))
 	}
 }
 
-// A script that signs out gets an address of ours, without the ID token, which
-// leads a browser to the provider, once.
+// A script that signs out gets an address of the application, without the ID token, which
+// redirects a browser to the provider, once.
 func TestScriptsGetNoIDToken(t *testing.T) {
 	t.Parallel()
 	script := func(t *testing.T, htmx bool) (s *sitetest.Site, address string) {
@@ -301,21 +301,21 @@ func TestScriptsGetNoIDToken(t *testing.T) {
 		t.Run(fmt.Sprint("HTMX: ", htmx), func(t *testing.T) {
 			s, address := script(t, htmx)
 			if p := s.Must(s.Browser.Fetch(authtest.At(s.URL+"/"), "GET", address, nil, "")); p.Status != http.StatusForbidden {
-				t.Errorf("a fetch of the address is answered %d", p.Status)
+				t.Errorf("the response to a fetch of the address is %d", p.Status)
 			}
 			if p := s.Must(s.Browser.Frame(authtest.At(s.URL+"/"), address)); p.Status != http.StatusForbidden {
-				t.Errorf("a frame of the address is answered %d", p.Status)
+				t.Errorf("the response to a frame of the address is %d", p.Status)
 			}
 			p := s.Must(s.Browser.Click(authtest.At(s.URL+"/"), address))
 			if hint := s.IDP.LastRequest(authtest.EndSession).Form.Get("id_token_hint"); strings.Count(hint, ".") != 2 || p.URL.Path != "/" || p.URL.RawQuery != "bye" {
 				t.Errorf("ended at %s, and the provider got the hint %q", p.URL, hint)
 			}
 			if len(hintCookies(s, "/logout")) > 0 || s.HasCookie("-l") {
-				t.Error("cookies are left")
+				t.Error("cookies remain")
 			}
 			p = s.Must(s.Browser.Click(authtest.At(s.URL+"/"), address))
 			if s.IDP.Count(authtest.EndSession) != 1 || p.URL.Path != "/" {
-				t.Errorf("the second time it ended at %s, and the provider was asked %d times", p.URL, s.IDP.Count(authtest.EndSession))
+				t.Errorf("the second time it ended at %s, with %d requests to the provider", p.URL, s.IDP.Count(authtest.EndSession))
 			}
 		})
 	}
@@ -338,7 +338,7 @@ func TestScriptsGetNoIDToken(t *testing.T) {
 			s, address := script(t, false)
 			spoil(s, &address)
 			if p := s.Must(s.Browser.Click(authtest.At(s.URL+"/"), address)); p.URL.Path != "/" || s.IDP.Count(authtest.EndSession) != 0 {
-				t.Errorf("ended at %s, and the provider was asked %d times", p.URL, s.IDP.Count(authtest.EndSession))
+				t.Errorf("ended at %s, with %d requests to the provider", p.URL, s.IDP.Count(authtest.EndSession))
 			}
 		})
 	}

@@ -38,7 +38,7 @@ func TestProviderLogout(t *testing.T) {
 		s.IDP.Fail(authtest.Discovery, authtest.Down)
 		s.Clock.Advance(25 * time.Hour / 2)
 		if p := post(s); s.User() != nil || p.Status >= 500 {
-			t.Errorf("%s answered %d", p.URL, p.Status)
+			t.Errorf("%s responded %d", p.URL, p.Status)
 		}
 	})
 	t.Run("a provider never heard of since the start does not either", func(t *testing.T) {
@@ -51,7 +51,7 @@ func TestProviderLogout(t *testing.T) {
 			t.Fatal("not signed in")
 		}
 		if p := post(s); s.User() != nil || p.Status != http.StatusOK || p.URL.Path != "/" {
-			t.Errorf("%s answered %d", p.URL, p.Status)
+			t.Errorf("%s responded %d", p.URL, p.Status)
 		}
 	})
 	t.Run("a provider without the endpoint", func(t *testing.T) {
@@ -60,7 +60,7 @@ func TestProviderLogout(t *testing.T) {
 		})
 		s.SignIn()
 		if p := post(s); s.User() != nil || p.URL.Path != "/" || s.HasCookie("-l") {
-			t.Errorf("%s answered %d", p.URL, p.Status)
+			t.Errorf("%s responded %d", p.URL, p.Status)
 		}
 	})
 	t.Run("one of another form, by template", func(t *testing.T) {
@@ -71,7 +71,7 @@ func TestProviderLogout(t *testing.T) {
 		s.Browser.StopAt = func(next *url.URL) bool { return strings.HasPrefix(next.String(), s.IDP.Issuer) }
 		to, _ := url.Parse(post(s).Header.Get("Location"))
 		if q := to.Query(); q.Get("client") != s.IDP.ClientID || q.Get("returnTo") != s.URL+"/logout/return" || q.Get("state") == "" {
-			t.Errorf("went to %s", to)
+			t.Errorf("redirected to %s", to)
 		}
 	})
 	t.Run("fetch gets the address instead of a redirect", func(t *testing.T) {
@@ -116,8 +116,7 @@ func TestLogoutURL(t *testing.T) {
 	}
 }
 
-// A form may have a field that says where to go, and then needs no LogoutURL
-// that does.
+// A form may have a field for the page to return to, instead of an argument of LogoutURL.
 func TestLogoutURLLeadsThere(t *testing.T) {
 	for name, there := range map[string]bool{"at the provider too": true, "here only": false} {
 		t.Run(name, func(t *testing.T) {
@@ -152,7 +151,7 @@ func TestLogoutURLLeadsThere(t *testing.T) {
 	}
 }
 
-// Only this session ends: the person stays signed in elsewhere.
+// Only this session ends: the user stays signed in elsewhere.
 func TestLogoutEndsOneSession(t *testing.T) {
 	t.Parallel()
 	s, _ := sitetest.NewSession(t, nil)
@@ -164,7 +163,7 @@ func TestLogoutEndsOneSession(t *testing.T) {
 	}
 }
 
-// Scripts are told where to go; they cannot follow a redirect themselves.
+// Scripts receive the address; they cannot follow a redirect themselves.
 func TestLogoutByScripts(t *testing.T) {
 	t.Parallel()
 	s := sitetest.New(t, nil)
@@ -214,7 +213,7 @@ func TestLogoutPage(t *testing.T) {
 	}
 }
 
-// A hook that panics is told of; who signed out stays so.
+// A panic in the hook is reported; the user stays signed out.
 func TestOnLogoutPanics(t *testing.T) {
 	t.Parallel()
 	s, _ := sitetest.NewSession(t, func(_ *sitetest.Site, o *ginauth.Options) {
@@ -225,7 +224,7 @@ func TestOnLogoutPanics(t *testing.T) {
 	p := s.Must(s.Browser.Submit(sitetest.HomePage(s), s.URL+"/logout", url.Values{}))
 	s.WantError(p, ginauth.ErrSessionError)
 	if s.User() != nil || s.Stolen(line) != "" {
-		t.Error("the session lives on")
+		t.Error("the session is still valid")
 	}
 }
 
@@ -245,8 +244,8 @@ func TestSignOutThatCannotBeWrittenDown(t *testing.T) {
 	s.WantError(p, ginauth.ErrStoreUnavailable)
 }
 
-// Where a sign-out comes back to is known for ten minutes, also to a browser
-// that keeps cookies for longer.
+// The page after a sign-out is kept for ten minutes, also in a browser that keeps cookies
+// longer.
 func TestReturnFromTheProviderAfterTenMinutes(t *testing.T) {
 	t.Parallel()
 	for after, path := range map[time.Duration]string{9 * time.Minute: "/page/bye", 11 * time.Minute: "/"} {
@@ -267,13 +266,12 @@ func TestReturnFromTheProviderAfterTenMinutes(t *testing.T) {
 		s.Browser = s.NewBrowser()
 		back := s.Ask("GET", "/logout/return?state="+url.QueryEscape(to.Query().Get("state")), "Cookie", strings.Join(pairs, "; "))
 		if got := back.Header.Get("Location"); got != s.URL+path+"#" {
-			t.Errorf("after %v the browser goes to %q", after, got)
+			t.Errorf("after %v the browser is redirected to %q", after, got)
 		}
 	}
 }
 
-// What has the name of the cookie of a sign-out and does not open is not ours
-// to take back.
+// A cookie with the name of the sign-out cookie that cannot be opened is not removed.
 func TestForeignCookieAtTheReturnFromTheProvider(t *testing.T) {
 	t.Parallel()
 	s := sitetest.New(t, nil)
@@ -294,11 +292,11 @@ func TestForeignCookieAtTheReturnFromTheProvider(t *testing.T) {
 	}
 	answer := withCookies(s, "GET", s.URL+"/logout/return?state="+url.QueryEscape(state), name+"=somebody-elses")
 	if got := answer.Header.Values("Set-Cookie"); len(got) > 0 || answer.StatusCode != http.StatusSeeOther {
-		t.Errorf("answered %d and %q", answer.StatusCode, got)
+		t.Errorf("the response is %d and %q", answer.StatusCode, got)
 	}
 }
 
-// A Revocations that fails while somebody signs out: they are told so.
+// If Revocations fails during a sign-out, the user gets an error.
 func TestSignOutThatCannotBeWritten(t *testing.T) {
 	t.Parallel()
 	f := &sitetest.FaultyRevocations{}
@@ -314,11 +312,11 @@ func TestSignOutThatCannotBeWritten(t *testing.T) {
 	if p.Header.Get("Retry-After") == "" {
 		t.Error("there is no Retry-After")
 	}
-	if !strings.Contains(p.Text(), "<h1>"+sitetest.Sentence(t, ginauth.Code("title.request"))) { // not that of a sign-in
+	if !strings.Contains(p.Text(), "<h1>"+sitetest.Sentence(t, ginauth.Code("title.request"))) { // not the title of a failed sign-in
 		t.Errorf("the page is %s", p.Text())
 	}
 	if s.Stolen(line) != "ada" {
-		t.Fatal("the test is about a copy that lives on")
+		t.Fatal("the copy of the session is not valid, so this tests nothing")
 	}
 	if s.User() != nil {
 		t.Error("this browser, at least, should be signed out")

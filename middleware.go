@@ -141,7 +141,7 @@ func (a *Auth) LoadUser() gin.HandlerFunc {
 			vary(c.Writer.Header(), new([1]string))
 			a.detach(c)
 		} else if err != nil {
-			vary(c.Writer.Header(), new([1]string)) // also if Authenticate refused, before any cookie was read
+			vary(c.Writer.Header(), new([1]string)) // even if Authenticate rejected the request before a cookie was read
 			a.logFailure(c, RequestRefused, complete(err, Error{Code: ErrStoreUnavailable, ID: "store.failed"}))
 		} else if v != nil {
 			v.show()
@@ -167,9 +167,8 @@ func (a *Auth) mustBeMounted() {
 	}
 }
 
-// returnForm gives the request that a guard was called with the form that
-// handlers have read into the guard's copy of it: the server removes the files
-// of an upload from there.
+// returnForm copies the form that handlers have parsed, in the guard's copy of the request, to
+// the original request: net/http removes the temporary files of an upload that it finds there.
 func returnForm(c *gin.Context, original *http.Request) {
 	if form := c.Request.MultipartForm; form != nil && original.MultipartForm == nil {
 		original.MultipartForm = form
@@ -208,7 +207,7 @@ func (c *config) isCrossOrigin(r *http.Request) bool {
 	// Sec-Fetch-Site cannot be set by a page, so beside another value our own origin in Origin
 	// is a contradiction. The whole origin is compared, with its scheme: net/http's
 	// CrossOriginProtection compares Origin with Host, so http://host passes for https://host,
-	// and an attacker who answers for the host on http would be admitted.
+	// and an attacker who impersonates the host over http would be admitted.
 	return !slices.Contains(c.TrustedOrigins, origin)
 }
 
@@ -280,23 +279,23 @@ func checkError(err error, provider string) *Error {
 type authRequest struct {
 	context.Context
 	registry *registry // the providers of this request
-	opened   *opened   // the session, whatever a handler does to user
-	user     User      // what handlers get: theirs to change
+	opened   *opened   // the session; handlers cannot change it
+	user     User      // passed to handlers, which may change it
 	request  http.Request
 	groups   [groupsRoom]string // room for user.Groups
-	vary     [1]string          // room for the Vary line: of this request alone, since others may write to it
+	vary     [1]string          // room for the Vary line, not shared, since other middleware may write to it
 	cache    [1]string          // the same for Cache-Control
 	asked    int64              // when the session was found not to be revoked, in Unix microseconds
-	isNew    bool               // the session began in this very request
-	shown    bool               // a handler has had user, and may have changed it
-	admitted bool               // a check has said yes to the token
-	state    atomic.Uint32      // what of the above there is
+	isNew    bool               // the session began in this request
+	shown    bool               // a handler has received user, and may have changed it
+	admitted bool               // a check has admitted the token
+	state    atomic.Uint32      // which of the fields above are set
 }
 
 // The states of an authRequest.
 const (
-	asking       uint32 = iota // Hooks.Authenticate is being asked: there is a context and a request
-	unidentified               // it has found no credential
+	asking       uint32 = iota // Hooks.Authenticate is running: only the context and the request are set
+	unidentified               // the hook found no credential
 	identified                 // there is a user
 	ended                      // the user has signed out
 )
@@ -403,7 +402,7 @@ func (a *Auth) openSession(c *gin.Context) (*authRequest, error) {
 		keepPrivate(c)
 	}
 	if o == nil {
-		vary(h, new([1]string)) // an answer without a user is not for those with one
+		vary(h, new([1]string)) // caches must not serve a response without a user to signed-in users
 		return nil, err
 	}
 	var found *renewal
@@ -483,6 +482,6 @@ func vary(h http.Header, room *[1]string) {
 		room[0] = "Cookie"
 		h["Vary"] = room[:]
 	case !slices.Contains(lines, "Cookie"):
-		h["Vary"] = append(slices.Clip(lines), "Cookie") // others may have the same lines
+		h["Vary"] = append(slices.Clip(lines), "Cookie") // the array may be shared
 	}
 }

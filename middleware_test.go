@@ -24,8 +24,8 @@ import (
 	"github.com/ginauth/ginauth/internal/sitetest"
 )
 
-// crossOriginRequests come with the session's cookie; SELF stands for the
-// application's origin, HOST for its host, OTHER for the scheme it has not.
+// crossOriginRequests have the session's cookie; SELF is replaced by the application's origin,
+// HOST by its host, OTHER by the other scheme.
 var crossOriginRequests = []struct {
 	name, method string
 	header       []string
@@ -118,12 +118,12 @@ func requestsFromAnotherOrigin(t *testing.T, s *sitetest.Site, otherScheme strin
 				defer b.Close()
 				p := s.AskAs(b, tt.method, path, header...)
 				if changed := len(p.Header.Values("Set-Cookie")) > 0; changed == tt.refused || (p.Text() == "refused") != tt.refused {
-					t.Errorf("%s: cookies %q, and it says %q", path, p.Header.Values("Set-Cookie"), p.Text())
+					t.Errorf("%s: cookies %q, and the response is %q", path, p.Header.Values("Set-Cookie"), p.Text())
 				}
 			}
 			if !tt.refused {
 				s.Browser = s.NewBrowser()
-				s.As("ada") // Logout and SignIn have ended the session
+				s.As("ada") // Logout and SignIn ended the session
 				if p.Status != http.StatusOK || s.Ran.Load() != ran+1 {
 					t.Errorf("was refused: %d %s", p.Status, p.Text())
 				}
@@ -134,7 +134,7 @@ func requestsFromAnotherOrigin(t *testing.T, s *sitetest.Site, otherScheme strin
 			}
 			s.WantError(p, ginauth.ErrCrossOrigin)
 			if loaded.Text() != "nobody, nobody" {
-				t.Errorf("LoadUser says it is %q", loaded.Text())
+				t.Errorf("LoadUser returns %q", loaded.Text())
 			}
 			updated := s.Ask(tt.method, "/updated", header...)
 			if !strings.Contains(updated.Text(), "cross-origin") || len(updated.Header.Values("Set-Cookie")) > 0 {
@@ -153,8 +153,7 @@ func requestsFromAnotherOrigin(t *testing.T, s *sitetest.Site, otherScheme strin
 	}
 }
 
-// Without the session's cookie there is nothing to protect: it is a visitor
-// who is not signed in.
+// Without the session's cookie there is nothing to protect: the request is unauthenticated.
 func TestAnotherOriginWithoutSession(t *testing.T) {
 	t.Parallel()
 	s := sitetest.New(t, nil)
@@ -162,8 +161,8 @@ func TestAnotherOriginWithoutSession(t *testing.T) {
 	s.WantError(p, ginauth.ErrUnauthenticated)
 }
 
-// What SameSite=Lax does not stop, since a sibling subdomain is the same site;
-// and what it stops already.
+// Requests that SameSite=Lax does not stop, since a sibling subdomain is the same site; and
+// requests that it does stop.
 func TestFormsOfOtherSites(t *testing.T) {
 	t.Parallel()
 	for name, old := range map[string]bool{"today's browser": false, "a browser without Fetch Metadata": true} {
@@ -211,8 +210,8 @@ func TestGuardWithoutMount(t *testing.T) {
 	}
 }
 
-// upload sends a form with a file that does not fit into the memory given to
-// forms: ten megabytes more than Gin is told.
+// upload sends a form with a file that exceeds the memory for forms: ten megabytes more than
+// Gin's setting.
 func upload(t *testing.T, address, cookies string) {
 	t.Helper()
 	var body bytes.Buffer
@@ -235,12 +234,12 @@ func upload(t *testing.T, address, cookies string) {
 	}
 	defer answer.Body.Close()
 	if answer.StatusCode != http.StatusOK {
-		t.Fatalf("the upload was answered with %d", answer.StatusCode)
+		t.Fatalf("the response to the upload is %d", answer.StatusCode)
 	}
 }
 
-// net/http removes the files of an upload that its own request knows of, and a
-// guard hands on a copy.
+// net/http removes the uploaded files of its own request, but a guard passes on a copy of the
+// request.
 func TestUploadsBehindAGuardAreRemoved(t *testing.T) {
 	files := t.TempDir()
 	t.Setenv("TMPDIR", files)
@@ -257,16 +256,16 @@ func TestUploadsBehindAGuardAreRemoved(t *testing.T) {
 	s.Engine.POST("/guarded", s.Auth.RequireAuth(), read)
 	s.Engine.POST("/loaded", s.Auth.LoadUser(), read)
 	s.Engine.POST("/both", s.Auth.LoadUser(), s.Auth.RequireAuth(), read)
-	// What was read before the guard stays known, whatever request a handler leaves.
+	// Files that were read before the guard are removed, even if a handler replaces the request.
 	s.Engine.POST("/replaced", read, s.Auth.RequireAuth(), func(c *gin.Context) { c.Request = httptest.NewRequest("GET", "/", nil) })
 	server := httptest.NewServer(s.Engine)
 	cookies := s.Mint(grace())
 	for _, path := range []string{"/guarded", "/loaded", "/both", "/replaced"} {
 		upload(t, server.URL+path, cookies)
 	}
-	server.Close() // and wait until it has finished with the requests
+	server.Close() // and wait until it has finished the requests
 	if left, _ := filepath.Glob(filepath.Join(files, "*")); len(left) > 0 {
-		t.Errorf("left behind: %q", left)
+		t.Errorf("remaining files: %q", left)
 	}
 }
 
@@ -285,7 +284,7 @@ func TestAnonymousForItsOriginVariesWithCookies(t *testing.T) {
 	}
 }
 
-// Middleware may give every request the same lines of a header.
+// Middleware may share one slice of header values between requests.
 func TestSharedVaryLines(t *testing.T) {
 	lines := append(make([]string, 0, 4), "Origin", "Accept")
 	s := remembering(t, nil)
@@ -296,7 +295,7 @@ func TestSharedVaryLines(t *testing.T) {
 	}
 	all.Wait()
 	if after := lines[:3]; after[2] != "" {
-		t.Errorf("the lines that requests share became %q", after)
+		t.Errorf("the header values that requests share were changed to %q", after)
 	}
 }
 
@@ -307,7 +306,7 @@ func TestUpgradeWithSeveralConnectionLines(t *testing.T) {
 	req.Header = http.Header{"Connection": {"keep-alive", "Upgrade"}, "Upgrade": {"websocket"}, "Origin": {"https://evil.example"},
 		"Sec-Fetch-Site": {"cross-site"}, "Cookie": {s.CookieHeader()}}
 	if p := s.Must(s.NewBrowser().Do(req)); p.Status != http.StatusForbidden {
-		t.Errorf("answered %d", p.Status)
+		t.Errorf("the status is %d", p.Status)
 	}
 }
 
@@ -336,7 +335,7 @@ func TestGuardSendsHTMXBackToItsPage(t *testing.T) {
 	}
 }
 
-// Background polling and prefetches must not pile up attempts.
+// Background polling and prefetches must not accumulate attempts.
 func TestOnlyVisitsBeginSignIns(t *testing.T) {
 	t.Parallel()
 	s := sitetest.New(t, nil)
@@ -352,7 +351,7 @@ func TestOnlyVisitsBeginSignIns(t *testing.T) {
 		t.Errorf("cookies were set: %v", got)
 	}
 	if n := s.IDP.Count(authtest.Authorize); n != 0 {
-		t.Errorf("the provider was asked %d times", n)
+		t.Errorf("the provider got %d authorization requests", n)
 	}
 	if p := s.Get("/me"); p.Status != http.StatusOK {
 		t.Errorf("the visit itself ended at %s with %d", p.URL, p.Status)
@@ -365,7 +364,7 @@ func TestGuardWithAPrefixAndALoginPage(t *testing.T) {
 	s.Engine.GET("/welcome", func(c *gin.Context) { c.String(http.StatusOK, "welcome") })
 	p := s.Ask("GET", "/me?x=1", sitetest.Navigation...)
 	if got := p.Header.Get("Location"); p.Status != http.StatusSeeOther || got != "/app/welcome?return_to=%2Fme%3Fx%3D1" {
-		t.Errorf("answered %d to %q", p.Status, got)
+		t.Errorf("the response is %d to %q", p.Status, got)
 	}
 	p = s.Ask("GET", "/me", sitetest.Plus(sitetest.Fetch, "HX-Request", "true", "HX-Current-URL", s.URL+"/app/list")...)
 	if got := p.Header.Get("HX-Redirect"); got != "/app/welcome?return_to=%2Flist" {
@@ -392,8 +391,8 @@ func TestGuardAdmits(t *testing.T) {
 	}
 }
 
-// One guard behind another, and LoadUser before both, are one session and one
-// set of headers; the handler runs once.
+// One guard behind another, and LoadUser before both, read one session and set the headers once;
+// the handler runs once.
 func TestGuardsAddUp(t *testing.T) {
 	t.Parallel()
 	s := sitetest.New(t, nil)
@@ -404,7 +403,7 @@ func TestGuardsAddUp(t *testing.T) {
 	s.As("ada", "admin")
 	p := s.Ask("GET", "/twice", sitetest.Navigation...)
 	if p.Status != http.StatusOK || s.Ran.Load() != 1 {
-		t.Fatalf("answered %d, the handler ran %d times", p.Status, s.Ran.Load())
+		t.Fatalf("the status is %d, the handler ran %d times", p.Status, s.Ran.Load())
 	}
 	if len(users) != 3 || users[0] == nil || users[0] != users[1] || users[1] != users[2] {
 		t.Errorf("one request has several users: %v", users)
@@ -422,13 +421,13 @@ func TestGuardsAddUp(t *testing.T) {
 	}
 }
 
-// A page that shows more to who is signed in differs by cookie for everybody.
+// A page that shows more to signed-in users varies by cookie for all users.
 func TestLoadUserVaries(t *testing.T) {
 	t.Parallel()
 	s := sitetest.New(t, nil)
 	p := s.Open("/")
 	if p.Text() != "home" || p.Header.Get("Vary") != "Cookie" || p.Header.Get("Cache-Control") != "" {
-		t.Errorf("to nobody: %q, %v", p.Text(), p.Header)
+		t.Errorf("without a user: %q, %v", p.Text(), p.Header)
 	}
 	s.AsUser(&ginauth.User{Subject: "ada", Name: "Ada"})
 	p = s.Open("/")
@@ -437,13 +436,12 @@ func TestLoadUserVaries(t *testing.T) {
 	}
 }
 
-// boosted are the headers of HTMX that loads a link in the browser's place.
+// boosted are the headers with which HTMX loads a link in place of the browser.
 func boosted(s *sitetest.Site, page string) http.Header {
 	return http.Header{"Hx-Request": {"true"}, "Hx-Boosted": {"true"}, "Hx-Current-Url": {s.URL + page}}
 }
 
-// boost sends what HTMX sends for a link, or with a form, on a page of the
-// application.
+// boost sends the request of HTMX for a link, or with a form, on a page of the application.
 func boost(s *sitetest.Site, method, path string, form url.Values) *authtest.Page {
 	s.T.Helper()
 	header := boosted(s, "/list")
@@ -453,7 +451,7 @@ func boost(s *sitetest.Site, method, path string, form url.Values) *authtest.Pag
 	return s.Must(s.Browser.Fetch(authtest.At(s.URL+"/list"), method, s.URL+path, header, form.Encode()))
 }
 
-// wantOpened fails the test unless HTMX is told to open an address.
+// wantOpened fails the test unless the response makes HTMX open an address.
 func wantOpened(s *sitetest.Site, p *authtest.Page, address string) {
 	s.T.Helper()
 	if got := p.Header.Get("HX-Redirect"); p.Status != http.StatusNoContent || got != address || len(p.Header["Set-Cookie"]) > 0 {
@@ -462,8 +460,8 @@ func wantOpened(s *sitetest.Site, p *authtest.Page, address string) {
 	sitetest.WantHeaders(s.T, p)
 }
 
-// HTMX cannot show our pages, nor go to a provider: it opens the address that it
-// asked for.
+// HTMX cannot show built-in pages or open a provider's page: it opens the address that it
+// requested.
 func TestBoostedLinksAreOpened(t *testing.T) {
 	t.Parallel()
 	s := sitetest.New(t, func(_ *sitetest.Site, o *ginauth.Options) {
@@ -473,7 +471,7 @@ func TestBoostedLinksAreOpened(t *testing.T) {
 		wantOpened(s, boost(s, "GET", path, nil), path)
 	}
 	if n := s.IDP.Count(authtest.Discovery); n != 0 {
-		t.Errorf("the provider was asked %d times", n)
+		t.Errorf("the provider got %d authorization requests", n)
 	}
 	if p := s.Get(boost(s, "GET", "/login/demo?return_to=%2Fpage%2Fx", nil).Header.Get("HX-Redirect")); p.URL.Path != "/page/x" || p.Status != http.StatusOK {
 		t.Errorf("the sign-in ended at %s with %d", p.URL, p.Status)
@@ -490,17 +488,17 @@ func TestBoostedFormsAreOpened(t *testing.T) {
 	wantOpened(s, boost(s, "POST", "/login/demo?return_to=%2Fx", url.Values{}), "/login/demo?return_to=%2Fx")
 	wantOpened(s, boost(s, "POST", "/login/demo?return_to=%2Fx", url.Values{"return_to": {"/y z"}, "prompt": {"login"}}), "/login/demo?prompt=login&return_to=%2Fy+z")
 	if p := boost(s, "POST", "/login/demo", url.Values{"notes": {strings.Repeat("x", 8000)}}); p.Status != http.StatusRequestEntityTooLarge || p.Header.Get("HX-Redirect") != "" {
-		t.Errorf("a form of 8 KB is answered %d with an address of %d bytes", p.Status, len(p.Header.Get("HX-Redirect")))
+		t.Errorf("the response to a form of 8 KB is %d with an address of %d bytes", p.Status, len(p.Header.Get("HX-Redirect")))
 	}
 	s.SignIn()
 	s.WantError(boost(s, "POST", "/login/demo", url.Values{"link": {"true"}}), ginauth.ErrCrossOrigin)
 	if p := boost(s, "POST", "/logout", url.Values{}); p.Status != http.StatusNoContent || p.Header.Get("HX-Redirect") == "" || s.User() != nil {
-		t.Errorf("the sign-out answered %d with HX-Redirect %q", p.Status, p.Header.Get("HX-Redirect"))
+		t.Errorf("the sign-out responded %d with HX-Redirect %q", p.Status, p.Header.Get("HX-Redirect"))
 	}
 }
 
-// A boosted link to a guarded page leads to that page, and not to the one that it
-// was on. A form, and what HTMX loads into a page, lead to the page that is open.
+// A boosted link to a guarded page returns to that page, not to the page that contains the link.
+// A form, and a fragment that HTMX loads, return to the open page.
 func TestBoostedLinkToAGuardedPage(t *testing.T) {
 	t.Parallel()
 	s := sitetest.New(t, nil)
@@ -524,7 +522,7 @@ func TestBoostedLinkToAGuardedPage(t *testing.T) {
 	}
 }
 
-// What is no boosted link is refused as before.
+// Requests that are not boosted links are rejected as before.
 func TestHTMXWithoutBoostBeginsNoSignIn(t *testing.T) {
 	t.Parallel()
 	s := sitetest.New(t, nil)
@@ -532,7 +530,7 @@ func TestHTMXWithoutBoostBeginsNoSignIn(t *testing.T) {
 	s.WantError(s.Ask("GET", "/login/demo", sitetest.Plus(sitetest.Fetch, "HX-Boosted", "true")...), ginauth.ErrCrossOrigin)
 }
 
-// An address that begins with two slashes would lead to another host.
+// An address that begins with two slashes would open another host.
 func TestBoostedLinkStaysHere(t *testing.T) {
 	t.Parallel()
 	s := sitetest.New(t, func(s *sitetest.Site, o *ginauth.Options) {
@@ -545,7 +543,7 @@ func TestBoostedLinkStaysHere(t *testing.T) {
 	wantOpened(p, boost(p, "GET", "//login/demo", nil), "/login/demo")
 }
 
-// A guard lets our own routes pass, but not what the application has there.
+// A guard lets ginauth's own routes pass, but not the application's handlers at these paths.
 func TestAGuardDoesNotOpenTheApplicationsRouteAtOurPath(t *testing.T) {
 	engine := gin.New()
 	var auth *ginauth.Auth
@@ -556,15 +554,15 @@ func TestAGuardDoesNotOpenTheApplicationsRouteAtOurPath(t *testing.T) {
 		t.Fatal(err)
 	}
 	if w := asked(engine, "OPTIONS", "/login"); w.Code != http.StatusUnauthorized {
-		t.Errorf("the application's own OPTIONS /login answers %d", w.Code)
+		t.Errorf("the application's own OPTIONS /login responds %d", w.Code)
 	}
 	if w := asked(engine, "GET", "/login"); w.Code != http.StatusSeeOther || !strings.Contains(w.Header().Get("Location"), "/login/corp") {
-		t.Errorf("our own /login answers %d", w.Code)
+		t.Errorf("ginauth's /login responds %d", w.Code)
 	}
 }
 
-// handedOn are the headers of a navigation that a service worker hands on with
-// e.respondWith(fetch(e.request)), by the browser.
+// handedOn are the headers, by browser, of a navigation that a service worker forwards with
+// e.respondWith(fetch(e.request)).
 var handedOn = map[string]http.Header{
 	"Chromium": {"Sec-Fetch-Mode": {"navigate"}, "Sec-Fetch-Dest": {"empty"}},
 	"Firefox": {"Sec-Fetch-Mode": {"same-origin"}, "Sec-Fetch-Dest": {"empty"}, "Sec-Fetch-Site": {"same-origin"},
@@ -584,7 +582,7 @@ func TestNavigationsBehindAServiceWorker(t *testing.T) {
 				}
 				p := s.Must(s.Browser.Submit(authtest.At(s.URL+"/"), s.URL+"/logout", url.Values{}))
 				if p.Status != http.StatusOK || s.IDP.Count(authtest.EndSession) != 1 {
-					t.Errorf("the sign-out ended at %s with %d, and asked the provider %d times: %s", p.URL, p.Status, s.IDP.Count(authtest.EndSession), p.Text())
+					t.Errorf("the sign-out ended at %s with %d, and called the provider %d times: %s", p.URL, p.Status, s.IDP.Count(authtest.EndSession), p.Text())
 				}
 				p = s.Must(s.Browser.Submit(authtest.At(s.URL+"/"), s.URL+"/me", url.Values{}))
 				if p.Status != http.StatusUnauthorized || !strings.HasPrefix(p.Header.Get("Content-Type"), "text/html") {
@@ -595,9 +593,8 @@ func TestNavigationsBehindAServiceWorker(t *testing.T) {
 	}
 }
 
-// In Firefox, a form of another site looks there like one of the application's own, but
-// comes without the cookies that are SameSite=Lax: it begins a sign-in by GET, links no
-// account and signs no user out.
+// In Firefox, a form from another site then looks like the application's own, but has no
+// SameSite=Lax cookies: it begins a sign-in by GET, links no account and signs no user out.
 func TestFormsOfAnotherSiteBehindAServiceWorkerInFirefox(t *testing.T) {
 	t.Parallel()
 	s := sitetest.NewFlow(t, func(_ *sitetest.Site, o *ginauth.Options) {
@@ -614,7 +611,7 @@ func TestFormsOfAnotherSiteBehindAServiceWorkerInFirefox(t *testing.T) {
 	for range 12 {
 		p := s.Must(s.Browser.Submit(evil, s.URL+"/login/demo", url.Values{"return_to": {"/page/x"}}))
 		if first := p.Hops[0]; first.Request.Get("Cookie") != "" || first.Header["Set-Cookie"] != nil || first.Header.Get("Location") != s.URL+"/login/demo?return_to=%2Fpage%2Fx" {
-			t.Fatalf("the form, sent with %v, is answered %d with %v", first.Request, first.Status, first.Header)
+			t.Fatalf("the response to the form, sent with %v, is %d with %v", first.Request, first.Status, first.Header)
 		}
 		if !strings.HasPrefix(p.Header.Get("Location"), s.IDP.Issuer) {
 			t.Fatalf("the sign-in does not begin: %d at %s", p.Status, p.URL)
@@ -637,8 +634,8 @@ func TestFormsOfAnotherSiteBehindAServiceWorkerInFirefox(t *testing.T) {
 	}
 }
 
-// A script's fetch begins no sign-in in mode same-origin either, unless all of it is as
-// Firefox sends a navigation.
+// A script's fetch in mode same-origin begins no sign-in either, unless all headers are those of
+// a navigation in Firefox.
 func TestFetchesOfModeSameOriginAreNoNavigations(t *testing.T) {
 	t.Parallel()
 	s := sitetest.New(t, nil)
@@ -679,7 +676,7 @@ func TestFetchesOfModeSameOriginAreNoNavigations(t *testing.T) {
 			}
 		}
 		if p := s.Ask("GET", "/me", header...); p.Status != http.StatusUnauthorized || p.Header.Get("Location") != "" {
-			t.Errorf("%s: a guarded page answered %d to %q", name, p.Status, p.Header.Get("Location"))
+			t.Errorf("%s: a guarded page responded %d to %q", name, p.Status, p.Header.Get("Location"))
 		}
 		switch name {
 		case "dest document", "no dest", "a WebSocket's handshake": // begin a sign-in in any mode
@@ -689,12 +686,12 @@ func TestFetchesOfModeSameOriginAreNoNavigations(t *testing.T) {
 		s.WantError(s.Ask("POST", "/login/demo", header...), ginauth.ErrCrossOrigin)
 	}
 	if n := s.IDP.Count(authtest.Discovery); n != 0 {
-		t.Errorf("the provider was asked %d times", n)
+		t.Errorf("the provider got %d authorization requests", n)
 	}
 }
 
-// An empty destination alone is a fetch, which begins no sign-in, and a frame is a
-// frame in whatever mode.
+// An empty destination alone means a fetch, which begins no sign-in, and a frame is a frame in
+// any mode.
 func TestEmptyDestinationAloneIsNoNavigation(t *testing.T) {
 	t.Parallel()
 	s := sitetest.New(t, nil)
@@ -708,16 +705,16 @@ func TestEmptyDestinationAloneIsNoNavigation(t *testing.T) {
 		}
 		s.WantError(s.Ask("GET", "/login/demo", header...), ginauth.ErrCrossOrigin)
 		if p := s.Ask("GET", "/me", header...); p.Status != http.StatusUnauthorized || p.Header.Get("Location") != "" {
-			t.Errorf("%v: a guarded page answered %d to %q", tt, p.Status, p.Header.Get("Location"))
+			t.Errorf("%v: a guarded page responded %d to %q", tt, p.Status, p.Header.Get("Location"))
 		}
 	}
 	if n := s.IDP.Count(authtest.Discovery); n != 0 {
-		t.Errorf("the provider was asked %d times", n)
+		t.Errorf("the provider got %d authorization requests", n)
 	}
 }
 
-// What a handler behind the guard flushes is on its way while the handler goes
-// on, also where the session is renewed with it.
+// Output that a handler behind the guard flushes is sent while the handler continues, also if
+// the response renews the session.
 func TestFlushBehindTheGuard(t *testing.T) {
 	t.Parallel()
 	s := sitetest.New(t, nil)
@@ -746,11 +743,11 @@ func TestFlushBehindTheGuard(t *testing.T) {
 	}
 	defer answer.Body.Close()
 	if answer.StatusCode != http.StatusOK || answer.Header.Get("Set-Cookie") == "" {
-		t.Errorf("answered %d, without renewing the session", answer.StatusCode)
+		t.Errorf("the status is %d, without renewing the session", answer.StatusCode)
 	}
 }
 
-// HTMX gets no page that it would put into the middle of its own.
+// HTMX gets no page, which it would insert into the current one.
 func TestHTMXIsToldInJSON(t *testing.T) {
 	t.Parallel()
 	s := sitetest.New(t, nil)
@@ -761,8 +758,8 @@ func TestHTMXIsToldInJSON(t *testing.T) {
 	}
 }
 
-// A guard lets the login routes pass, and those alone: not somebody else's
-// handler that has the same address on another engine.
+// A guard lets only the login routes pass, not another handler with the same path on another
+// engine.
 func TestGuardOnAnotherEngine(t *testing.T) {
 	t.Parallel()
 	s := sitetest.New(t, nil)
@@ -773,11 +770,11 @@ func TestGuardOnAnotherEngine(t *testing.T) {
 	w := httptest.NewRecorder()
 	other.ServeHTTP(w, httptest.NewRequest("GET", "/logout", nil))
 	if ran || w.Code != http.StatusUnauthorized {
-		t.Errorf("answered %d; the handler behind the guard ran: %v", w.Code, ran)
+		t.Errorf("the status is %d; the handler behind the guard ran: %v", w.Code, ran)
 	}
 }
 
-// What one Auth found is not what another one would have found.
+// The result of one Auth is not used by another.
 func TestSessionOfAnotherAuth(t *testing.T) {
 	t.Parallel()
 	s := sitetest.New(t, nil)
@@ -793,11 +790,11 @@ func TestSessionOfAnotherAuth(t *testing.T) {
 	})
 	s.As("ada")
 	if s.Ask("GET", "/sessions"); !first || other {
-		t.Errorf("the guard's own knows of a session: %v, the other one: %v", first, other)
+		t.Errorf("session of the guard's Auth: %v, of the other one: %v", first, other)
 	}
 }
 
-// A request without a path is not one for a login page that there is not.
+// A request with an empty path does not match an unset LoginPage.
 func TestRefusedWithoutAPath(t *testing.T) {
 	t.Parallel()
 	s := sitetest.New(t, nil)
@@ -806,12 +803,12 @@ func TestRefusedWithoutAPath(t *testing.T) {
 	r.URL.Path = ""
 	s.Engine.ServeHTTP(w, r)
 	if w.Code != http.StatusUnauthorized || s.Ran.Load() != 0 {
-		t.Errorf("answered %d: %s", w.Code, w.Body)
+		t.Errorf("the response is %d: %s", w.Code, w.Body)
 	}
 }
 
-// An answer that varies by something else already varies by the cookie too, or
-// a cache would give it to others.
+// A response with another Vary header must also vary by the cookie, or a cache would send it to
+// other users.
 func TestVaryIsAddedToTheApplicationsOwn(t *testing.T) {
 	t.Parallel()
 	s := sitetest.New(t, nil)
@@ -822,8 +819,8 @@ func TestVaryIsAddedToTheApplicationsOwn(t *testing.T) {
 	}
 }
 
-// A request from another origin is anonymous behind LoadUser, even if somebody
-// put a user there before.
+// A request from another origin is anonymous behind LoadUser, even if an earlier handler set a
+// user.
 func TestAForeignRequestHasNoUser(t *testing.T) {
 	t.Parallel()
 	s := sitetest.New(t, nil)
@@ -838,7 +835,7 @@ func TestAForeignRequestHasNoUser(t *testing.T) {
 	}
 }
 
-// LoadUser lets everybody pass, and says in the log why it knows nobody.
+// LoadUser admits every request, and logs why there is no user.
 func TestLoadUserLogsWhatItCannotKnow(t *testing.T) {
 	t.Parallel()
 	f := &sitetest.FaultyRevocations{}
@@ -854,7 +851,7 @@ func TestLoadUserLogsWhatItCannotKnow(t *testing.T) {
 	}
 }
 
-// Two guards in a row say once what the answer varies by.
+// Two guards in a row set Vary once.
 func TestVaryIsSaidOnce(t *testing.T) {
 	t.Parallel()
 	s := sitetest.New(t, nil)
@@ -864,7 +861,7 @@ func TestVaryIsSaidOnce(t *testing.T) {
 	}
 }
 
-// post sends a body with the browser's cookies and just these headers.
+// post sends a body with the browser's cookies and only these headers.
 func post(s *sitetest.Site, path, body string, header ...string) *authtest.Page {
 	s.T.Helper()
 	r, err := http.NewRequestWithContext(context.Background(), http.MethodPost, s.URL+path, strings.NewReader(body))

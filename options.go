@@ -34,8 +34,8 @@ type Options struct {
 	InsecureHTTP bool
 
 	// Providers are the identity providers to sign in with, and the issuers of accepted access
-	// tokens. Without any, no user can sign in: Mount logs a warning, and /login answers 404.
-	// If an administrator configures them at run time, see [Auth.SetProviders].
+	// tokens. Without any, no user can sign in: Mount logs a warning, and /login responds with
+	// 404. If an administrator configures them at run time, see [Auth.SetProviders].
 	Providers []Provider
 
 	// CallbackPaths lists callback paths to register in addition to those of Providers, for
@@ -145,12 +145,12 @@ type config struct {
 	loopback    bool   // BaseURL is on loopback
 	insecure    bool   // BaseURL is http, and InsecureHTTP permits it
 	secure      bool   // BaseURL is https
-	baseUnknown bool   // BaseURL is missing, or cannot be read: nothing follows from it
+	baseUnknown bool   // BaseURL is missing or invalid, so checks that depend on it are lenient
 	keyMade     bool   // Keys was empty
 
 	resourceServer bool // no provider has a client: only access tokens are accepted
 
-	callbackPaths []string // the patterns of all that are registered but /authorize/:provider
+	callbackPaths []string // all registered patterns except /authorize/:provider
 	pages         *pageRenderer
 	onRevoked     func(RevocationKey) // after each revocation in this process
 }

@@ -64,8 +64,8 @@ func TestZeroOptionsAreRefused(t *testing.T) {
 	sitetest.WantNames(t, err.Error(), "openssl rand -hex 32")
 }
 
-// At the provider of authtest.Demo anybody is anyone: it is for the developer's machine,
-// and SetProviders does not take it elsewhere either.
+// The provider of authtest.Demo signs in anyone as any user: it is for the developer's machine,
+// and SetProviders also rejects it elsewhere.
 func TestDemoIsForLoopbackAlone(t *testing.T) {
 	demo := authtest.Demo("demo")
 	for _, base := range []string{"http://localhost:8080", "http://127.0.0.1:8080/shop", "https://app.localhost:8443"} {
@@ -87,8 +87,8 @@ func TestDemoIsForLoopbackAlone(t *testing.T) {
 	sitetest.WantInvalid(t, auth.SetProviders([]ginauth.Provider{demo}), "provider.client_id.demo")
 }
 
-// A provider on loopback is each person's own machine; split names and stand-ins exist, so
-// that it is a warning.
+// For a browser, a provider on loopback is its own machine; since some setups need it, this is
+// only a warning.
 func TestLoopbackProviderOfAPublicApplicationIsWarnedAbout(t *testing.T) {
 	const issuer, authorize = "http://127.0.0.1:9000", "https://login.example.com/authorize"
 	for _, w := range []struct {
@@ -97,7 +97,7 @@ func TestLoopbackProviderOfAPublicApplicationIsWarnedAbout(t *testing.T) {
 	}{
 		{"https://app.example.com", issuer, "", true},
 		{"https://app.example.com", issuer, "http://localhost:9000/authorize", true},
-		{"https://app.example.com", issuer, authorize, false}, // reached by another name than people's
+		{"https://app.example.com", issuer, authorize, false}, // the server reaches it under another name than browsers
 		{"https://app.example.com", "https://login.example.com", "", false},
 		{"http://localhost:8080", issuer, "", false},
 	} {
@@ -122,7 +122,7 @@ func TestLoopbackProviderOfAPublicApplicationIsWarnedAbout(t *testing.T) {
 	}
 }
 
-// What follows from where the application is, is no mistake as long as that cannot be read.
+// Settings that depend on BaseURL are not reported as mistakes while BaseURL is invalid.
 func TestNothingFollowsFromABaseURLThatIsMalformed(t *testing.T) {
 	for base, id := range map[string]string{
 		"localhost:8080": "malformed", "http//localhost:8080": "malformed", "http://": "malformed", `"http://localhost:8080"`: "quotes",
@@ -133,7 +133,7 @@ func TestNothingFollowsFromABaseURLThatIsMalformed(t *testing.T) {
 		test.Name, test.Issuer = "test", "http://login.internal"
 		opts := ginauth.Options{BaseURL: base, Providers: []ginauth.Provider{demo, test}}
 		sitetest.WantInvalid(t, sitetest.MountError(opts), "options.base_url."+id)
-		opts.Keys = []string{"short"} // which is too short wherever the application is
+		opts.Keys = []string{"short"} // which is too short for any BaseURL
 		sitetest.WantInvalid(t, sitetest.MountError(opts), "options.base_url."+id, "options.keys.key_short")
 	}
 }
@@ -148,7 +148,7 @@ func TestZeroProviderIsRefused(t *testing.T) {
 	}
 }
 
-// Who fixes one mistake to be told of the next runs the program ten times.
+// All mistakes are reported at once, so that fixing them does not take ten starts.
 func TestAllMistakesAreReportedAtOnce(t *testing.T) {
 	bad := sitetest.GoodProvider()
 	bad.Name, bad.Issuer, bad.ClientSecret, bad.Scopes = "The Corp", "https://login.example.com/{tenant}", "", []string{"a b"}
@@ -178,7 +178,7 @@ func ginauthMount(router gin.IRouter, opts ginauth.Options) error {
 	return err
 }
 
-// What a program does with its Options after Mount must not change who gets in.
+// Changes of Options after Mount must not change who is admitted.
 func TestOptionsAreCopied(t *testing.T) {
 	var opts ginauth.Options
 	httpClient := &http.Client{Timeout: 5 * time.Second}
@@ -222,7 +222,7 @@ func TestOptionsAreCopied(t *testing.T) {
 		t.Errorf("the authorization request changed: %s", query)
 	}
 	if got := s.IDP.LastRequest("token").Header.Get("X-App"); got != "demo" {
-		t.Errorf("the token request's header became %q", got)
+		t.Errorf("the token request's header is %q", got)
 	}
 }
 
@@ -239,7 +239,7 @@ func TestARandomKeyIsMadeOnLoopbackAlone(t *testing.T) {
 	opts.BaseURL = "https://app.example.com"
 	sitetest.WantInvalid(t, sitetest.MountError(opts), "options.keys.empty")
 
-	// Two processes make two keys: neither opens what the other sealed.
+	// Two processes generate two keys: neither opens the other's cookies.
 	one, two := sitetest.New(t, withoutKeys), sitetest.New(t, withoutKeys)
 	one.SignIn()
 	two.SignIn()
@@ -253,7 +253,7 @@ func TestARandomKeyIsMadeOnLoopbackAlone(t *testing.T) {
 	}
 }
 
-// Revocations in memory are warned about where there may be several replicas.
+// Mount warns about revocations in memory where there may be several replicas.
 func TestRevocationsInMemoryAreWarnedAbout(t *testing.T) {
 	for base, change := range map[string]func(o *ginauth.Options){
 		"http://localhost:8080": nil, "https://intranet": func(o *ginauth.Options) { o.Revocations = &sitetest.BrokenRevocations{} },
@@ -290,7 +290,7 @@ func TestMountSaysWhatToRegister(t *testing.T) {
 		}
 	}
 	if uris, memory := lines.Lines("INFO", "provider.redirect_uri"), lines.Lines("WARN", "options.revocations.memory"); len(uris) != 2 || len(memory) != 1 || !strings.Contains(memory[0], "Options.Revocations") {
-		t.Errorf("the log says %q and %q", uris, memory)
+		t.Errorf("the log has %q and %q", uris, memory)
 	}
 	if strings.Contains(lines.String(), "s3cr3t") || strings.Contains(lines.String(), sitetest.HexKey) {
 		t.Errorf("the log has a secret: %s", &lines)
@@ -305,12 +305,11 @@ func TestThePathThatIsThereTwiceIsWarnedOf(t *testing.T) {
 		t.Fatal(err)
 	}
 	if !strings.Contains(lines.String(), "https://app.example.com/auth/auth/login") {
-		t.Errorf("nothing is said of the doubled path: %s", &lines)
+		t.Errorf("the log has no warning about the doubled path: %s", &lines)
 	}
 }
 
-// A field that is added to Options is hidden from JSON, or somebody decides
-// here that it may be in a log.
+// A field that is added to Options must be hidden from JSON, or be listed here as safe to log.
 func TestJSONHasOnlyWhatIsPlainInOptions(t *testing.T) {
 	plain := []string{"BaseURL", "InsecureHTTP", "Providers", "CookieName", "Lifetime", "IdleTimeout", "AfterLogin", "AfterLogout", "LoginPage", "Pages",
 		"Texts", "KeepClaims", "TrustedOrigins", "CallbackPaths"}
@@ -324,7 +323,7 @@ func TestJSONHasOnlyWhatIsPlainInOptions(t *testing.T) {
 	}
 }
 
-// JSON cannot write functions: with one set, there would be no text at all.
+// encoding/json cannot encode functions: with one set, encoding would fail.
 func TestJSONOfOptionsWithEverythingSet(t *testing.T) {
 	o := sitetest.GoodOptions()
 	o.Sessions = memstore.NewStore([]byte("store-s3cr3t"))
@@ -342,8 +341,7 @@ func TestJSONOfOptionsWithEverythingSet(t *testing.T) {
 	}
 }
 
-// An Auth has no Format of its own: the secrets are two pointers away, and fmt
-// follows one.
+// An Auth has no Format method: the secrets are two pointers away, and fmt follows only one.
 func TestAnAuthPrintsNoSecretsWhereverItIs(t *testing.T) {
 	o := sitetest.GoodOptions()
 	o.Logger = slog.New(slog.DiscardHandler)

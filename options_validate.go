@@ -52,8 +52,8 @@ func (c *config) check(mount string) error {
 	return errors.Join(wrong...)
 }
 
-// checkTokens: replicas that share Tokens must share Revocations, which ensure that a token is
-// refreshed once.
+// checkTokens checks that replicas that share Tokens also share Revocations, which ensure that
+// a token is refreshed once.
 func (c *config) checkTokens(wrong *mistakes) {
 	_, ours := c.Tokens.(*memoryTokens)
 	_, alone := c.Revocations.(*memoryRevocations)
@@ -66,7 +66,7 @@ func (c *config) checkTokens(wrong *mistakes) {
 	}
 }
 
-// checkHTTPClient: a function that dials TLS may verify no certificate, unnoticed.
+// checkHTTPClient rejects functions that dial TLS, since they may not verify certificates.
 func (c *config) checkHTTPClient(wrong *mistakes) {
 	if fetch.DialsTLS(c.HTTPClient) {
 		wrong.add("Options.HTTPClient", "dial_tls", "has an http.Transport with DialTLSContext or DialTLS, so that the verification of certificates cannot be ensured",
@@ -121,7 +121,8 @@ func (c *config) checkBaseURL(wrong *mistakes) {
 	c.origin, c.prefix = weburl.Origin(u), path
 }
 
-// checkMount: a redirect URI is one fixed address, and is compared to the byte.
+// checkMount checks the path of the router group, which is part of the redirect URI: one fixed
+// URL that is compared byte by byte.
 func (c *config) checkMount(wrong *mistakes, mount string) {
 	switch {
 	case strings.ContainsAny(mount, ":*"):
@@ -235,8 +236,8 @@ func placeholder(s string) bool {
 	return dollar && name != "" && strings.Trim(name, "ABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_") == ""
 }
 
-// checkPaths checks the application's own pages, and writes their paths as
-// addresses have them: they go into headers.
+// checkPaths checks the paths of the application's pages, and normalizes them, since they are
+// sent in headers.
 func (c *config) checkPaths(wrong *mistakes) {
 	for _, p := range []struct {
 		name  string
@@ -278,7 +279,7 @@ func (c *config) checkNames(wrong *mistakes) {
 	}
 }
 
-// checkOrigins: anyone on the network path can impersonate an http origin.
+// checkOrigins checks TrustedOrigins. Anyone on the network path can impersonate an http origin.
 func (c *config) checkOrigins(wrong *mistakes) {
 	for _, origin := range c.TrustedOrigins {
 		u, err := url.Parse(origin)
@@ -306,7 +307,8 @@ func (c *config) checkProviders(wrong *mistakes, providers []Provider) []Provide
 		written := p.Issuer
 		p.check(add, c.loopback || c.baseUnknown)
 		if c.insecure && p.ResponseMode == "form_post" {
-			// The form would come from an https page: browsers warn of it, and send no cookie.
+			// The provider's page is https: browsers warn users about its form, and send no
+			// cookies with it.
 			add("ResponseMode", "form_post_http", `is "form_post", but BaseURL is http: browsers warn users about forms sent from https to http`, `use "query", or https in BaseURL`)
 		}
 		if p.Issuer != written {

@@ -95,7 +95,7 @@ func (c *config) checkPages(wrong *mistakes) {
 	}
 }
 
-// text is a sentence in the language of a request.
+// text returns a text in the language of the page.
 func (k *pageRenderer) text(p *Page, key string) string { return k.texts.Get(p.Lang, key) }
 
 // newPage returns a page for a request.
@@ -103,14 +103,14 @@ func (k *pageRenderer) newPage(r *http.Request, kind string) *Page {
 	return &Page{Kind: kind, Lang: k.texts.Language(r.Header.Get("Accept-Language")), Nonce: page.Nonce()}
 }
 
-// newTitledPage returns a page whose title and text go by its kind.
+// newTitledPage returns a page with the title and the text of its kind.
 func (k *pageRenderer) newTitledPage(r *http.Request, kind string) *Page {
 	p := k.newPage(r, kind)
 	p.Title, p.Text = k.text(p, kind+".title"), k.text(p, kind+".text")
 	return p
 }
 
-// write writes a page. If the application's template fails after all, the
+// write writes a page. If the application's template fails in spite of the check at Mount, the
 // built-in one is used.
 func (k *pageRenderer) write(w http.ResponseWriter, status int, p *Page, formTo string) error {
 	may := page.Sources{Form: slices.ContainsFunc(p.Actions, func(a PageAction) bool { return a.Post }), To: formTo}
@@ -125,7 +125,7 @@ func (k *pageRenderer) write(w http.ResponseWriter, status int, p *Page, formTo 
 	return page.Write(w, status, page.Layout, p, p.Nonce, may)
 }
 
-// choosePage lists the providers, the one used last first.
+// choosePage lists the providers, beginning with the one used last.
 func (a *Auth) choosePage(r *http.Request, g *registry, returnTo string) *Page {
 	p := a.pages.newTitledPage(r, "choose")
 	last := a.lastProvider.of(r, g)
@@ -145,14 +145,14 @@ func (a *Auth) choosePage(r *http.Request, g *registry, returnTo string) *Page {
 	return p
 }
 
-// initial is the first letter of a name.
+// initial returns the first letter of a name, in upper case.
 func initial(name string) string {
 	first, _ := utf8.DecodeRuneInString(name)
 	return strings.ToUpper(string(first))
 }
 
-// ink is what can be read on a colour: white, as most brands have it, or black
-// if its contrast is less than the 3:1 that large letters need (WCAG 2.2, 1.4.3).
+// ink returns a text colour that is readable on a colour: white, as most brands use, or black
+// if the contrast of white is less than the 3:1 that large text needs (WCAG 2.2, 1.4.3).
 func ink(color string) string {
 	raw, err := hex.DecodeString(strings.TrimPrefix(color, "#"))
 	if err != nil || len(raw) != 3 {
@@ -214,15 +214,14 @@ func (a *Auth) errorPage(r *http.Request, e *Error, id string) *Page {
 			act("again", e.retry)
 		}
 	}
-	if e.Code == ErrForbidden { // signed in, as the wrong person perhaps
+	if e.Code == ErrForbidden { // signed in, but perhaps with the wrong account
 		act("other", a.cfg.prefix+a.cfg.mount+"/logout")
 	}
 	act("home", a.cfg.url(a.cfg.AfterLogout))
 	return p
 }
 
-// canSwitchAccount reports whether a link to a provider may ask for another
-// account.
+// canSwitchAccount reports whether a sign-in link may ask the provider for another account.
 func (a *Auth) canSwitchAccount(provider string) bool {
 	c := a.providers.Load().clients[provider]
 	return c != nil && slices.Contains(c.provider.LoginParams, "prompt")
@@ -233,7 +232,7 @@ func titleKey(e *Error) string {
 	case ErrForbidden, ErrIdentityRejected, ErrCrossOrigin:
 		return "title.access"
 	case ErrProviderDenied:
-		if e.Event == RequestRefused || e.text == "consent_denied" { // the person is signed in
+		if e.Event == RequestRefused || e.text == "consent_denied" { // the user is signed in
 			return "title.access"
 		}
 		return "title.denied"
@@ -246,14 +245,14 @@ func titleKey(e *Error) string {
 	return "title.failed"
 }
 
-// message returns the sentence that programs get, in English: that of a key, or else
-// of a code.
+// message returns the English sentence for JSON responses: that of key or, if key is empty, of
+// code.
 func (a *Auth) message(key string, code Code) string {
 	return a.pages.texts.Get("en", cmp.Or(key, string(code)))
 }
 
-// loginFirstPage answers a form whose session ended before the form was sent, or whose
-// user has to authenticate again.
+// loginFirstPage returns the page for a form whose session ended before the form was sent, or
+// whose user must authenticate again.
 func (a *Auth) loginFirstPage(r *http.Request, kind string, e *Error, id, login string) *Page {
 	p := a.pages.newTitledPage(r, kind)
 	p.Code, p.RequestID, p.Footer = e.Code, id, a.footer(p.Lang, e.Code, id)
@@ -265,7 +264,7 @@ func (a *Auth) loginFirstPage(r *http.Request, kind string, e *Error, id, login 
 	return p
 }
 
-// footer is what users read out to support.
+// footer returns the text that users quote to support.
 func (a *Auth) footer(lang string, code Code, id string) string {
 	return string(code) + " · " + a.pages.texts.Fill(lang, "request", "id", id)
 }

@@ -20,7 +20,8 @@ import (
 	"github.com/ginauth/ginauth/internal/sitetest"
 )
 
-// The zone of an IPv6 address is any text, which would stand in our policy.
+// The zone of an IPv6 address is arbitrary text, which would end up in the
+// Content-Security-Policy.
 func TestMetadataDoesNotWriteThePolicy(t *testing.T) {
 	s := sitetest.New(t, func(s *sitetest.Site, _ *ginauth.Options) {
 		s.IDP.EditMetadata(func(m map[string]any) {
@@ -95,7 +96,7 @@ func TestPagesSpeakTheBrowsersLanguage(t *testing.T) {
 func TestEveryCodeHasASentence(t *testing.T) {
 	for code := range codes {
 		if text := sitetest.Sentence(t, code); len(text) < 10 {
-			t.Errorf("%s says %q", code, text)
+			t.Errorf("%s is %q", code, text)
 		}
 	}
 }
@@ -129,8 +130,7 @@ func TestTheChooserKeepsTheReturnPathAndTheLastProvider(t *testing.T) {
 	}
 }
 
-// A button shows the provider's own colour and icon, or its letter in a colour
-// that can be read on it.
+// A button shows the provider's colour and icon, or its initial in a readable colour.
 func TestTheButtonsOfProviders(t *testing.T) {
 	for _, tt := range []struct{ color, icon, name, want string }{
 		{"", "", "émile", `<span class="icon brand-1" aria-hidden="true">É</span><span class="label">Sign in with émile</span>`},
@@ -158,7 +158,7 @@ func TestOneProviderIsNotRemembered(t *testing.T) {
 	s.Get("/login")
 	for _, c := range s.Browser.Cookies(s.URL) {
 		if strings.HasSuffix(c.Name, "-p") {
-			t.Errorf("there is nothing to choose, and the browser got %s", c.Name)
+			t.Errorf("with one provider the browser got %s", c.Name)
 		}
 	}
 }
@@ -285,13 +285,13 @@ func TestProvidersForAPageOfOnesOwn(t *testing.T) {
 	}
 	for _, p := range list {
 		if p.ClientSecret != "" || p.ClientSecretFunc != nil {
-			t.Errorf("%s comes with its secret", p.Name)
+			t.Errorf("%s is printed with its secret", p.Name)
 		}
 		if p := s.Get(strings.TrimPrefix(s.Auth.LoginURL(p.Name, "/page/own"), s.URL)); p.URL.Path != "/page/own" {
 			t.Errorf("its LoginURL led to %s", p.URL)
 		}
 	}
 	if p := s.Open("/login?return_to=/page/q"); p.Header.Get("Location") != "/welcome?return_to="+url.QueryEscape("/page/q") {
-		t.Errorf("/login goes to %s", p.Header.Get("Location"))
+		t.Errorf("/login redirects to %s", p.Header.Get("Location"))
 	}
 }

@@ -353,7 +353,7 @@ type Quirks struct {
 	NormalizeToken func(header http.Header, body []byte) ([]byte, error)
 }
 
-// redacted is how a Provider and Options print: they hold secrets.
+// redacted returns the printable form of a Provider, without secrets.
 func (p Provider) redacted() map[string]string {
 	m := map[string]string{"Name": p.Name, "Issuer": p.Issuer, "ClientID": p.ClientID}
 	if p.ClientSecret != "" {
@@ -371,8 +371,7 @@ func (p Provider) Format(f fmt.State, _ rune) { fmt.Fprintf(f, "Provider%v", p.r
 // MarshalJSON encodes the Provider's Name, Issuer and ClientID, without its secret.
 func (p Provider) MarshalJSON() ([]byte, error) { return json.Marshal(p.redacted()) }
 
-// normalized returns a copy with the defaults filled in, that shares nothing
-// with p that can be changed.
+// normalized returns a copy with the defaults filled in, which shares no mutable data with p.
 func (p Provider) normalized() Provider {
 	p.Scopes = p.scopes()
 	p.AuthParams, p.ClaimPaths, p.Quirks.Header = maps.Clone(p.AuthParams), maps.Clone(p.ClaimPaths), maps.Clone(p.Quirks.Header)
@@ -401,8 +400,8 @@ func (p Provider) normalized() Provider {
 	return p
 }
 
-// scopes: OpenID Connect Core 3.1.2.1: "OpenID Connect requests MUST contain
-// the openid scope value."
+// scopes returns the requested scopes without duplicates. OpenID Connect Core 3.1.2.1: "OpenID
+// Connect requests MUST contain the openid scope value."
 func (p *Provider) scopes() []string {
 	list := p.Scopes
 	if p.Issuer != "" {

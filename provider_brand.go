@@ -26,8 +26,8 @@ func validColor(s string) bool {
 	return len(s) == 7 && s[0] == '#' && strings.Trim(s[1:], "0123456789abcdefABCDEF") == ""
 }
 
-// iconShapes and iconAttributes are all that an Icon may have. It stands in our
-// page as it is, so there is nothing among them that runs, loads or links.
+// iconShapes and iconAttributes list the elements and attributes that an Icon may have. It is
+// inserted into the page unescaped, so none of them can run a script, load or link.
 var (
 	iconShapes     = []string{"svg", "g", "title", "path", "circle", "ellipse", "rect", "line", "polyline", "polygon"}
 	iconAttributes = []string{
@@ -37,8 +37,9 @@ var (
 	}
 )
 
-// unfitIcon says why an SVG cannot stand in a page, in an id and in words, or "". What XML and HTML
-// read in two ways (entities, comments, CDATA, instructions) is refused unread.
+// unfitIcon returns why an SVG cannot be inserted into a page, as an id and a text, or "".
+// Constructs that XML and HTML parse differently (entities, comments, CDATA, instructions) are
+// rejected without parsing.
 func unfitIcon(svg string) (what, why string) {
 	if len(svg) > iconLimit {
 		return "too_long", fmt.Sprintf("has %d bytes, more than %d", len(svg), iconLimit)
@@ -78,7 +79,7 @@ func unfitIcon(svg string) (what, why string) {
 	}
 }
 
-// wellFormed pairs start and end tags, which RawToken does not.
+// wellFormed checks that start and end tags match, which RawToken does not.
 func wellFormed(svg string) (what, why string) {
 	if err := xml.Unmarshal([]byte(svg), new(struct{})); err != nil {
 		return "malformed", "is not one well-formed svg element"

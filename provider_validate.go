@@ -20,7 +20,7 @@ import (
 // check reports every mistake that can be detected without a request to the provider. It
 // corrects one: an Issuer that is the URL of the discovery document.
 func (p *Provider) check(add addMistake, devHost bool) {
-	p.APIs = cloneAPIs(p.APIs) // their addresses are brought into one form
+	p.APIs = cloneAPIs(p.APIs) // checkAPIs normalizes their URLs
 	p.Issuer = strings.TrimSuffix(strings.TrimSuffix(p.Issuer, "/"+rp.WellKnown), "/"+rp.WellKnown+"/")
 	if !validName(p.Name) {
 		add("Name", "malformed", fmt.Sprintf("%q is not valid in a route", printable.Clip(p.Name)), "use 1 to 32 of A-Z, a-z, 0-9, _ and -")
@@ -42,7 +42,7 @@ func (p *Provider) check(add addMistake, devHost bool) {
 	}
 	p.checkSecret(add)
 	p.checkBrand(add)
-	if p.Err != nil { // addresses made of a wrong argument are wrong too
+	if p.Err != nil { // URLs built from an invalid argument are invalid, too
 		addArgumentMistakes(add, p.Err)
 		return
 	}
@@ -77,7 +77,7 @@ func addArgumentMistakes(add addMistake, err error) {
 	}
 	if e, _ := err.(*Error); e != nil && e.Op != "" {
 		what := e.ID[strings.LastIndex(e.ID, ".")+1:]
-		if e.ID != errid.Of("Provider."+e.Op, what) { // it is not one of package providers
+		if e.ID != errid.Of("Provider."+e.Op, what) { // the error is not from package providers
 			what = "invalid"
 		}
 		add(e.Op, what, e.Reason, e.Fix)
@@ -100,7 +100,7 @@ func (p *Provider) checkClient(add addMistake) {
 	}
 }
 
-// checkSecret: exactly one client credential, or a public client with PKCE.
+// checkSecret checks that there is exactly one client credential, or a public client with PKCE.
 func (p *Provider) checkSecret(add addMistake) {
 	if p.PrivateKey != nil || p.AuthMethod == rp.PrivateKeyJWT {
 		p.checkPrivateKey(add)
@@ -149,8 +149,8 @@ func (p *Provider) checkPrivateKey(add addMistake) {
 	}
 }
 
-// checkSharedKey: an assertion for one provider must not be valid at another, even if that one
-// does not check its audience.
+// checkSharedKey checks that each provider has its own key: an assertion for one provider must
+// not be valid at another, even if that one does not check its audience.
 func (p *Provider) checkSharedKey(add addMistake, others []Provider) {
 	for i := range others {
 		if sameKey(p.PrivateKey, others[i].PrivateKey) {
@@ -159,14 +159,14 @@ func (p *Provider) checkSharedKey(add addMistake, others []Provider) {
 	}
 }
 
-// sameKey reports whether two keys are the same. A key without a public half equals no
-// other.
+// sameKey reports whether two keys are the same. A key whose public half cannot be compared
+// equals no other.
 func sameKey(one, other crypto.Signer) bool {
 	if one == nil || other == nil {
 		return false
 	}
 	same, _ := contain.Call(func() (bool, error) {
-		key, ok := one.Public().(interface{ Equal(crypto.PublicKey) bool }) // all of the standard library's
+		key, ok := one.Public().(interface{ Equal(crypto.PublicKey) bool }) // implemented by all keys of the standard library
 		return ok && key.Equal(other.Public()), nil
 	})
 	return same
@@ -232,8 +232,8 @@ func (p *Provider) checkOpenID(add addMistake) {
 	}
 }
 
-// checkTenant: three of Microsoft's issuers stand for many tenants, each of which is its own
-// issuer, so no token would match.
+// checkTenant rejects three of Microsoft's issuers that stand for many tenants. Each tenant is
+// an issuer, so no token would match.
 func (p *Provider) checkTenant(add addMistake) {
 	rest, microsoft := strings.CutPrefix(p.Issuer, "https://login.microsoftonline.com/")
 	tenant, _, _ := strings.Cut(rest, "/")
@@ -302,8 +302,9 @@ func (p *Provider) checkPlain(add addMistake) {
 // proves.
 var unverifiable = []string{"max_age", "acr_values"}
 
-// checkUnverified: without an Issuer no ID token is read, also if the scope openid is
-// requested. A requested fresh or strong authentication would be assumed without proof.
+// checkUnverified rejects parameters whose effect cannot be verified: without an Issuer no ID
+// token is read, even if the scope openid is requested, and a requested fresh or strong
+// authentication would be assumed without proof.
 func (p *Provider) checkUnverified(add addMistake) {
 	for _, name := range unverifiable {
 		reason, fix := fmt.Sprintf("contain %s, which cannot be verified without an Issuer, because there is no ID token", name), "remove it, or set Issuer"
@@ -316,7 +317,7 @@ func (p *Provider) checkUnverified(add addMistake) {
 	}
 }
 
-// checkNamespace: it is the part of User.ID before the # and must never change.
+// checkNamespace checks Namespace, the part of User.ID before the #, which must never change.
 func (p *Provider) checkNamespace(add addMistake) {
 	if p.Namespace == "" {
 		example := "https://provider.example"
@@ -329,8 +330,8 @@ func (p *Provider) checkNamespace(add addMistake) {
 	}
 }
 
-// checkNamesake: two providers with one Namespace share their users, so each can impersonate
-// the users of the other.
+// checkNamesake checks for providers with the same Namespace. They share their users, so each
+// can impersonate the users of the other.
 func (p *Provider) checkNamesake(add addMistake, others []Provider) {
 	for i := range others {
 		q := &others[i]
@@ -500,9 +501,9 @@ func (p *Provider) checkResourceServer(add addMistake, devHost bool) {
 	p.checkPaths(add)
 }
 
-// checkAudiences: the aud of one provider's access tokens must not be that of ID tokens of the
-// same issuer, of any client; and an opaque token does not name its issuer, so only one
-// provider can introspect.
+// checkAudiences checks that the aud of a provider's access tokens is not that of ID tokens of
+// the same issuer, for any client, and that only one provider introspects, since an opaque
+// token does not name its issuer.
 func checkAudiences(wrong *mistakes, list []Provider) {
 	introspect := ""
 	for i := range list {

@@ -19,12 +19,13 @@ import (
 
 const (
 	minRecheck = time.Minute
-	// recheckRest is how long a provider, or OnRecheck, that failed is left alone.
+	// recheckRest is how long rechecks pause after the provider or OnRecheck has failed.
 	recheckRest = 30 * time.Second
-	// recheckGrace is how long after a recheck was due the other requests of the session go
-	// on without its outcome, while one of them asks.
+	// recheckGrace is how long, after a recheck becomes due, other requests of the session
+	// continue without its result while one request asks the provider.
 	recheckGrace = 30 * time.Second
-	// recheckLogInterval is how often the log says that a provider cannot be asked.
+	// recheckLogInterval is the minimum time between two log lines about failed rechecks at
+	// a provider.
 	recheckLogInterval = time.Minute
 )
 
@@ -76,7 +77,7 @@ func (a *Auth) Recheck(c *gin.Context) error {
 		return a.endRechecked(c, v.registry, v.opened, e, first)
 	case err != nil && err != errNotNow:
 		return err
-	case found == nil: // the sign-in was a moment ago, and there is nothing else to ask
+	case found == nil: // the user signed in a moment ago, and there is nothing else to ask
 		return nil
 	}
 	s := v.session()
@@ -90,9 +91,9 @@ func (a *Auth) Recheck(c *gin.Context) error {
 	return nil
 }
 
-// recheckIfDue asks the provider about the user of a session, if it is time to, and
-// returns what it found, nil if the session continues as it is. An error refuses the
-// request: one with ErrUnauthenticated says that the session has ended.
+// recheckIfDue asks the provider about the user of a session if a recheck is due. It returns
+// the result, or nil if the session continues unchanged. An error rejects the request;
+// ErrUnauthenticated means that the session has ended.
 func (a *Auth) recheckIfDue(c *gin.Context, g *registry, o *opened, now time.Time) (*renewal, error) {
 	cl := g.clients[o.user.Provider]
 	if cl.provider.Recheck == 0 || now.Before(o.recheckAt(cl)) {
@@ -113,7 +114,7 @@ func (a *Auth) recheckIfDue(c *gin.Context, g *registry, o *opened, now time.Tim
 		e.opened, e.user = o, a.hashUser(&o.user)
 		return nil, e
 	}
-	// An outage must not end sessions, nor fill the log.
+	// An outage must neither end sessions nor fill the log.
 	if last := cl.recheckLogged.Load(); now.UnixMicro()-last >= recheckLogInterval.Microseconds() && cl.recheckLogged.CompareAndSwap(last, now.UnixMicro()) {
 		a.cfg.log(c.Request.Context(), slog.LevelWarn, "recheck.put_off", "the recheck at the provider failed; the sessions continue and the recheck is retried",
 			slog.String("provider", cl.provider.Name), slog.String("cause", e.ID), slog.Any("error", e))
@@ -121,7 +122,7 @@ func (a *Auth) recheckIfDue(c *gin.Context, g *registry, o *opened, now time.Tim
 	return nil, nil
 }
 
-// recheckAt is when the provider is to be asked about the user of a session.
+// recheckAt returns the time at which the next recheck of a session is due.
 func (s *session) recheckAt(cl *client) time.Time {
 	last := s.created
 	if s.rechecked.After(last) {
@@ -130,16 +131,16 @@ func (s *session) recheckAt(cl *client) time.Time {
 	return last.Add(cl.provider.Recheck)
 }
 
-// endRechecked ends a session that a recheck has refused, in this browser too, and says so
-// in the log if this request was the first to know. It returns the error for the request.
+// endRechecked ends a session that a recheck has rejected, also in this browser, and logs that
+// if this request ran the recheck (first). It returns the error for the request.
 func (a *Auth) endRechecked(c *gin.Context, g *registry, o *opened, e *Error, first bool) error {
 	ended := &Error{Code: ErrUnauthenticated, ID: e.ID, Op: "recheck", Provider: o.user.Provider, Reason: e.Reason, Fix: e.Fix, Err: e}
-	if e.endedBy == "" { // by a sign-out meanwhile
+	if e.endedBy == "" { // a sign-out has ended it in the meantime
 		return ended
 	}
 	if o.created.Add(minRecheck).After(a.cfg.Now()) {
-		// The sign-in has let in whom the recheck refuses: another one would bring them back here,
-		// and so on, if the provider asks them nothing.
+		// The sign-in admitted a user that the recheck rejects. Another sign-in would lead back
+		// here, in a loop if the provider does not prompt the user.
 		ended.Code, ended.retry = ErrIdentityRejected, a.LoginURL(o.user.Provider, "")
 	}
 	g.sessions.cache.drop(o)
@@ -153,7 +154,7 @@ func (a *Auth) endRechecked(c *gin.Context, g *registry, o *opened, e *Error, fi
 	a.logEvent(c, slog.LevelInfo, "ginauth: session ended by a recheck", Event{Name: SessionsRevoked, By: e.endedBy}, o.copy())
 	told := *e
 	told.Provider, told.user = o.user.Provider, a.hashUser(&o.user)
-	if told.Code == ErrUnauthenticated { // which is no failure
+	if told.Code == ErrUnauthenticated { // which is not logged as a failure
 		told.Code = ErrIdentityRejected
 	}
 	a.logFailure(c, RequestRefused, &told)
@@ -177,7 +178,7 @@ func (c *client) limitUnasked(ctx context.Context, s *session, now time.Time) er
 
 // renewal is the result of a recheck: the user data of the session from then on.
 type renewal struct {
-	at   time.Time // in whole seconds, as sessions have it
+	at   time.Time // in whole seconds, as in sessions
 	user User      // without the unchanged Provider, Issuer, Subject, AuthTime and ACR
 	data bool      // OnRecheck has changed its Data
 }
@@ -226,7 +227,7 @@ func readRenewal(r *wire.Reader) *renewal {
 		*text = r.String()
 	}
 	u.Groups = r.Strings(nil)
-	u.kept = &keptClaims{claims, append([]string{}, r.Strings(nil)...)} // no nil, which would mean all
+	u.kept = &keptClaims{claims, append([]string{}, r.Strings(nil)...)} // not nil, which would mean all claims
 	if found.data {
 		u.Data = r.Map()
 	}
@@ -265,7 +266,7 @@ func (k *tokenKeeper) recheck(ctx context.Context, w wanted, forced bool) (found
 		case <-deadline.C:
 			return nil, false, w.waits()
 		}
-		if !forced { // else it may have begun before what the caller wants to know
+		if !forced { // a forced recheck must begin after it was requested
 			return f.found, false, f.err
 		}
 	}
@@ -273,7 +274,7 @@ func (k *tokenKeeper) recheck(ctx context.Context, w wanted, forced bool) (found
 		k.rechecks.Delete(w.id())
 		close(mine.done)
 	}()
-	// Not given up when the browser hangs up: a refresh token that the provider has replaced
+	// Not canceled if the browser disconnects: a refresh token that the provider has replaced
 	// would be lost with the response.
 	mine.found, mine.err = contain.Call(func() (*renewal, error) { return k.findOut(context.WithoutCancel(ctx), w, forced) })
 	if p, panicked := mine.err.(*contain.Panic); panicked { // a function of the Provider
@@ -312,7 +313,7 @@ func (k *tokenKeeper) findOut(ctx context.Context, w wanted, forced bool) (*rene
 		if err := k.cannotAsk(ctx, w, last, now); err != nil {
 			return nil, err
 		}
-		err = fromRP(w.cl.rp.Discover(ctx)) // before the claim, which is not for as long
+		err = fromRP(w.cl.rp.Discover(ctx)) // before the claim, which is too short for both
 		mine, until := false, time.Now().Add(claimLife-time.Second)
 		if err == nil {
 			mine, err = k.claim(ctx, w.id(), last.tokenRecord)
@@ -378,7 +379,7 @@ func (k *tokenKeeper) cannotAsk(ctx context.Context, w wanted, last storedTokens
 	switch {
 	case asks && t != nil && !t.expired(now):
 		return nil
-	case w.v.opened.created.Add(justNow).After(now): // another trip would say what this one has said
+	case w.v.opened.created.Add(justNow).After(now): // another sign-in would have the same result
 		return errNotNow
 	case asks:
 		return w.stepUp("recheck.token_expired", "the access token has expired, and the provider issued no refresh token", "request refresh tokens with providers.Offline; the user is redirected to the provider")
@@ -414,7 +415,7 @@ func (k *tokenKeeper) ask(ctx context.Context, w wanted, last storedTokens, unti
 		last, r.Refreshed, r.Token, r.Claims = next, true, got.Token, got.Claims
 	}
 	id, err := contain.Call(func() (*rp.Identity, error) { return w.cl.rp.Identify(ctx, r) })
-	if p, panicked := err.(*contain.Panic); panicked { // a function of the Provider, over this person's profile
+	if p, panicked := err.(*contain.Panic); panicked { // a function of the Provider, for this user's profile
 		return nil, false, k.rest(ctx, w, last, hookPanicked("recheck", p), false)
 	}
 	if err != nil {
@@ -435,13 +436,13 @@ func (k *tokenKeeper) ask(ctx context.Context, w wanted, last storedTokens, unti
 	}
 	next.renewed.at = at
 	if _, again, err = k.keepRefreshed(ctx, w, last, &next); again || err != nil {
-		return nil, again, err // another has taken the claim over, or the session has ended
+		return nil, again, err // another replica has taken over the claim, or the session has ended
 	}
 	return next.renewed, false, nil
 }
 
-// refreshToAsk refreshes the access token, which is one of the questions. Without a response
-// and without an error the store has other tokens by now.
+// refreshToAsk refreshes the access token: the provider may reject the user in its response. If
+// it returns neither a response nor an error, the store has other tokens by now.
 func (k *tokenKeeper) refreshToAsk(ctx context.Context, w wanted, last storedTokens, until time.Time) (storedTokens, *rp.Refreshed, error) {
 	last, got, failed := k.send(ctx, w, last, until)
 	if failed != nil {
@@ -462,7 +463,7 @@ func (k *tokenKeeper) refreshToAsk(ctx context.Context, w wanted, last storedTok
 
 // notRefreshedToAsk handles a failed refresh.
 func (k *tokenKeeper) notRefreshedToAsk(ctx context.Context, w wanted, last storedTokens, failed error) error {
-	if p, panicked := failed.(*contain.Panic); panicked { // a function of the Provider, over the response for this person
+	if p, panicked := failed.(*contain.Panic); panicked { // a function of the Provider, for this user's response
 		return k.rest(ctx, w, last, hookPanicked("recheck", p), false)
 	}
 	e := complete(fromRP(failed), Error{Code: ErrProviderMisconfigured, ID: "recheck.failed", Op: "recheck"})
@@ -479,16 +480,16 @@ func (k *tokenKeeper) notRefreshedToAsk(ctx context.Context, w wanted, last stor
 		}
 		next := *last.tokenRecord
 		next.ended = true
-		_, _, _ = k.keep(ctx, w, last, &next) // in case that the session cannot be ended just now
+		_, _, _ = k.keep(ctx, w, last, &next) // in case the session cannot be revoked now
 		return k.refuse(ctx, w, tokenEnded(e), ByProvider)
 	case e.Code == ErrIDTokenInvalid:
 		return k.refuse(ctx, w, e, ByProvider)
-	case e.Code == ErrStepUpRequired && w.backFromTrip(last.tokenRecord, k.cfg.Now()): // which did not help
+	case e.Code == ErrStepUpRequired && w.backFromTrip(last.tokenRecord, k.cfg.Now()): // returning to the provider did not help
 		return k.rest(ctx, w, last, w.denied(), false)
 	case e.Code == ErrStepUpRequired: // consent_required, login_required
 		e.demand = w.demand()
 		return k.rest(ctx, w, last, e, true)
-	case e.Code == ErrProviderError: // it answered, to this person
+	case e.Code == ErrProviderError: // the provider responded; the error is about this user
 		return k.rest(ctx, w, last, e, false)
 	}
 	k.release(ctx, w, last)
@@ -514,7 +515,7 @@ func (k *tokenKeeper) notIdentified(ctx context.Context, w wanted, last storedTo
 		k.release(ctx, w, last)
 		return k.putOff(w, e)
 	}
-	return k.rest(ctx, w, last, e, false) // it is about this person's profile alone
+	return k.rest(ctx, w, last, e, false) // the error is only about this user's profile
 }
 
 // putOff postpones rechecks at the provider.
@@ -564,7 +565,7 @@ func (k *tokenKeeper) renewed(ctx context.Context, w wanted, last *tokenRecord, 
 // describe returns the user as the provider now describes it.
 func (w *wanted) describe(last *tokenRecord, id *rp.Identity, now time.Time, loopback bool) (*User, error) {
 	before := w.v.opened.user.clone()
-	if id.Claims == nil { // it has said that the person may be here, and nothing else
+	if id.Claims == nil { // the provider confirmed access, and sent no claims
 		before.Groups = slices.Clone(last.groups)
 		return before, nil
 	}
@@ -590,7 +591,7 @@ func (w *wanted) describe(last *tokenRecord, id *rp.Identity, now time.Time, loo
 		if w.cl.mapped(id.Claims)["groups"] == nil {
 			u.Groups = slices.Clone(last.groups)
 		}
-	} else if w.cl.provider.NameFromCallback != nil { // which was there once, at the sign-in
+	} else if w.cl.provider.NameFromCallback != nil { // the callback had the name, once, at the sign-in
 		u.Name = cmp.Or(u.Name, before.Name)
 	}
 	u.AuthTime, u.ACR, u.Data = before.AuthTime, before.ACR, before.Data

@@ -21,8 +21,8 @@ import (
 	"github.com/ginauth/ginauth/internal/sitetest"
 )
 
-// recheckSite is a site whose provider is asked every 15 minutes, with refresh tokens. A
-// POST to /recheck asks now, and answers with the user.
+// recheckSite is a site that rechecks users every 15 minutes, with refresh tokens. A POST to
+// /recheck rechecks immediately, and responds with the user.
 func recheckSite(t *testing.T, change func(s *sitetest.Site, o *ginauth.Options)) *sitetest.Site {
 	t.Helper()
 	s := sitetest.New(t, func(s *sitetest.Site, o *ginauth.Options) {
@@ -42,7 +42,7 @@ func recheckSite(t *testing.T, change func(s *sitetest.Site, o *ginauth.Options)
 	return s
 }
 
-// becomes has the provider say other things about the person.
+// becomes changes the user's claims at the provider.
 func becomes(s *sitetest.Site, claims map[string]any) {
 	edit := func(sent map[string]any) {
 		for name, value := range claims {
@@ -53,7 +53,7 @@ func becomes(s *sitetest.Site, claims map[string]any) {
 	s.IDP.EditUserinfo(edit)
 }
 
-// wantTokenRequests checks how often the token endpoint was asked.
+// wantTokenRequests checks the number of requests to the token endpoint.
 func wantTokenRequests(t *testing.T, s *sitetest.Site, n int) {
 	t.Helper()
 	if got := s.IDP.Count(authtest.Token); got != n {
@@ -130,8 +130,8 @@ func TestRecheckRenewsTheUser(t *testing.T) {
 	}
 }
 
-// What one request has found out, another one takes without a question: a second tab with
-// the old cookie, or the same tab if the answer was lost.
+// The result of one request's recheck is reused by another without a query: by a second tab with
+// the old cookie, or by the same tab if the response was lost.
 func TestRecheckOutcomeIsTakenByOthers(t *testing.T) {
 	s := recheckSite(t, nil)
 	s.Guard("/set", func(c *gin.Context) {
@@ -154,7 +154,7 @@ func TestRecheckOutcomeIsTakenByOthers(t *testing.T) {
 	}
 	wantTokenRequests(t, s, 2)
 	s.Clock.Advance(6 * time.Minute)
-	getWith(t, s, s.URL, old) // by now what was found is old, too
+	getWith(t, s, s.URL, old) // by now the result is outdated, too
 	wantTokenRequests(t, s, 3)
 }
 
@@ -163,7 +163,7 @@ type answer struct {
 	body, cookies string
 }
 
-// getWith asks for /me with a cookie, as a program does.
+// getWith requests /me with a cookie, without a browser.
 func getWith(t *testing.T, s *sitetest.Site, base, cookie string) answer {
 	t.Helper()
 	r, err := http.NewRequest("GET", base+"/me", nil)
@@ -249,17 +249,17 @@ func TestReplicasRecheckOnce(t *testing.T) {
 		all.Wait()
 		wantTokenRequests(t, s, i+2)
 		if n := hooks.Load(); n != int64(i+1) {
-			t.Errorf("OnRecheck was asked %d times", n)
+			t.Errorf("OnRecheck was called %d times", n)
 		}
 	}
 }
 
-// While one request asks, the others of the session do not wait for a moment, and then
-// they do.
+// While one request rechecks, the session's other requests continue for a while without waiting;
+// later they wait.
 func TestOthersGoOnWhileOneRechecks(t *testing.T) {
 	for name, tt := range map[string]struct {
 		overdue bool
-		at      authtest.Endpoint // where the provider takes its time
+		at      authtest.Endpoint // the endpoint that is slow
 	}{"a moment": {false, authtest.Token}, "later": {true, authtest.Token}, "later, for the profile": {true, authtest.Userinfo}} {
 		t.Run(name, func(t *testing.T) {
 			s, other := twoReplicas(t, nil)
@@ -298,7 +298,7 @@ func TestOthersGoOnWhileOneRechecks(t *testing.T) {
 			}
 			ask(s.URL, "Ada King")
 			ask(other.URL, "Ada King")
-			for waiting := 0; waiting < 3; runtime.Gosched() { // the first asks, and the other two wait
+			for waiting := 0; waiting < 3; runtime.Gosched() { // the first rechecks, and the other two wait
 				waiting = strings.Count(stacks(), "ginauth.(*tokenKeeper).recheck(")
 			}
 			close(release)
@@ -312,7 +312,7 @@ func TestOnRecheck(t *testing.T) {
 	secret := errors.New("left the company")
 	for name, tt := range map[string]struct {
 		hook  func(login *ginauth.Login) error
-		user  bool // the session goes on
+		user  bool // the session continues
 		id    string
 		check func(t *testing.T, u *ginauth.User)
 	}{
@@ -386,12 +386,12 @@ func TestOnRecheck(t *testing.T) {
 				s.Clock.Advance(29 * time.Second)
 				s.User()
 				if asked != 1 {
-					t.Errorf("asked %d times", asked)
+					t.Errorf("called %d times", asked)
 				}
 				s.Clock.Advance(3 * time.Second)
 				s.User()
 				if asked != 2 {
-					t.Errorf("asked %d times", asked)
+					t.Errorf("called %d times", asked)
 				}
 				wantTokenRequests(t, s, 3)
 			}
@@ -418,7 +418,7 @@ func hasToken(login *ginauth.Login) error {
 	return nil
 }
 
-// One person's failure puts off nobody else.
+// A failure for one user does not postpone the rechecks of others.
 func TestOnRecheckThatFailsPutsOffOneSession(t *testing.T) {
 	asked := map[string]int{}
 	s := recheckSite(t, func(_ *sitetest.Site, o *ginauth.Options) {
@@ -441,7 +441,7 @@ func TestOnRecheckThatFailsPutsOffOneSession(t *testing.T) {
 	}
 }
 
-// Without a refresh token and a profile, nothing could be asked: the session is short.
+// Without a refresh token and a profile, no recheck is possible: the session is short.
 func TestSessionsThatCannotBeRecheckedAreShort(t *testing.T) {
 	for name, tt := range map[string]struct {
 		change func(o *ginauth.Options)
@@ -468,7 +468,8 @@ func TestSessionsThatCannotBeRecheckedAreShort(t *testing.T) {
 	}
 }
 
-// Sessions without tokens are not asked about: those of SignIn, and those from before.
+// Sessions without tokens are not rechecked: those of SignIn, and those from before Recheck was
+// set.
 func TestSessionsWithoutTokensAreNotRechecked(t *testing.T) {
 	s := recheckSite(t, nil)
 	s.As("ada")
@@ -510,7 +511,7 @@ func TestRecheckNow(t *testing.T) {
 	t.Run("with APIs alone", func(t *testing.T) {
 		s := recheckSite(t, func(s *sitetest.Site, o *ginauth.Options) {
 			o.Providers[0].Recheck, o.Providers[0].APIs = 0, []ginauth.API{{URL: s.IDP.Issuer + "/"}}
-			other := sitetest.Client("other", s.IDP) // which makes the guard look at the sessions
+			other := sitetest.Client("other", s.IDP) // which makes the guard check sessions for a recheck
 			other.ClientID, other.Recheck = "another", time.Minute
 			o.Providers = append(o.Providers, other)
 		})
@@ -535,7 +536,7 @@ func TestRecheckNow(t *testing.T) {
 		s.Clock.Advance(2 * time.Minute)
 		copied := s.CookieHeader()
 		p := s.Ask("GET", "/now", sitetest.Fetch...)
-		if !strings.Contains(strings.Join(p.Header["Set-Cookie"], "\n"), "Path=/logout") { // the ID token that a sign-out would send
+		if !strings.Contains(strings.Join(p.Header["Set-Cookie"], "\n"), "Path=/logout") { // removes the ID token for the sign-out
 			t.Errorf("the cookies are %q", p.Header["Set-Cookie"])
 		}
 		if !errors.Is(got, ginauth.ErrUnauthenticated) || !sitetest.HasID(got, "recheck.token_ended") || user != nil {
@@ -607,7 +608,7 @@ func TestRecheckNow(t *testing.T) {
 		s.Get("/late")
 		wantTokenRequests(t, s, 1)
 	})
-	// No page that asks at each load may send the person to the provider over and over.
+	// A page that rechecks at each load must not redirect the user to the provider repeatedly.
 	t.Run("a moment after a sign-in that leaves nothing to ask", func(t *testing.T) {
 		s := recheckSite(t, func(_ *sitetest.Site, o *ginauth.Options) {
 			o.Providers[0].Userinfo, o.Providers[0].Scopes = "never", []string{"openid"}
@@ -621,8 +622,8 @@ func TestRecheckNow(t *testing.T) {
 	})
 }
 
-// What comes of a recheck is not applied to a session that has ended meanwhile, nor to a
-// provider that is another one by then.
+// The result of a recheck is not applied if the session has ended or the provider was replaced
+// in the meantime.
 func TestRecheckOfWhatHasChangedMeanwhile(t *testing.T) {
 	t.Run("a sign-out", func(t *testing.T) {
 		revoked := make(chan string, 1)
@@ -676,21 +677,21 @@ func TestRecheckOfWhatHasChangedMeanwhile(t *testing.T) {
 			t.Errorf("the user is %+v", u)
 		}
 		s.IDP.Handle(authtest.Token, nil)
-		if u := s.User(); u != nil { // the new rule was asked
+		if u := s.User(); u != nil { // the new rule was applied
 			t.Errorf("the user is %+v", u)
 		}
 		wantTokenRequests(t, s, 3)
 	})
 }
 
-// The name that Apple sends with the first sign-in alone is not lost.
+// The name, which Apple sends only with the first sign-in, is not lost.
 func TestRecheckKeepsTheNameFromTheCallback(t *testing.T) {
 	s := recheckSite(t, func(s *sitetest.Site, o *ginauth.Options) {
 		becomes(s, map[string]any{"name": nil})
 		o.Providers[0].Userinfo = "never"
 		o.Providers[0].NameFromCallback = func(callback url.Values) string {
 			if callback == nil {
-				t.Error("asked without a callback")
+				t.Error("called without a callback")
 			}
 			return "Ada of the callback"
 		}
@@ -703,7 +704,7 @@ func TestRecheckKeepsTheNameFromTheCallback(t *testing.T) {
 	wantTokenRequests(t, s, 2)
 }
 
-// A renewed session that does not fit into its cookies must not go on with the old groups.
+// A renewed session that does not fit into its cookies must not continue with the old groups.
 func TestRecheckThatMakesTheSessionTooLarge(t *testing.T) {
 	s := recheckSite(t, nil)
 	s.SignIn()
@@ -716,7 +717,7 @@ func TestRecheckThatMakesTheSessionTooLarge(t *testing.T) {
 	s.WantError(s.Ask("GET", "/me", sitetest.Fetch...), ginauth.ErrSessionError)
 }
 
-// What one of the two hooks does and the other does not is a mistake, and Mount says so.
+// Setting only one of the two hooks is probably a mistake, and Mount warns about it.
 func TestOneOfOnLoginAndOnRecheckIsWarnedOf(t *testing.T) {
 	onLogin := func(*gin.Context, *ginauth.Login) error { return nil }
 	onRecheck := func(context.Context, *ginauth.Login) error { return nil }

@@ -20,15 +20,15 @@ import (
 type registry struct {
 	auth      *Auth
 	clients   map[string]*client       // by Provider.Name
-	order     []string                 // of the providers that people sign in with, as configured
-	all       []string                 // of those, and of resource servers'
-	callbacks map[string]*callbackPath // by their paths, as withName has them
-	sessions  *sessions                // of users of these providers, with the memory of opened ones
-	tokens    tokenSources             // of the access tokens that are accepted
-	bearers   *bearerCache             // those that were verified; nil if none are accepted
+	order     []string                 // of the providers to sign in with, as configured
+	all       []string                 // of all providers, as configured
+	callbacks map[string]*callbackPath // by their paths, as withName returns them
+	sessions  *sessions                // of users of these providers, with a cache of opened sessions
+	tokens    tokenSources             // the providers whose access tokens are accepted
+	bearers   *bearerCache             // verified access tokens; nil if none are accepted
 
-	introspections *introspections // of opaque ones; nil if none are accepted
-	rechecks       bool            // any of the providers has Recheck: else no request looks further
+	introspections *introspections // of opaque tokens; nil if none are accepted
+	rechecks       bool            // a provider has Recheck; if none has, requests skip the rest
 }
 
 // SetProviders replaces all providers, for applications whose administrators configure them at
@@ -116,8 +116,8 @@ func (p *Provider) onLoopback() string {
 	return ""
 }
 
-// remind says what some settings mean: http in a private network, revocations and
-// sessions in memory.
+// remind logs warnings about settings that work but may be unintended: http in a private
+// network, and revocations, tokens and sessions in memory.
 func (a *Auth) remind() {
 	ctx := context.Background()
 	if a.cfg.insecure {
@@ -140,8 +140,8 @@ func (a *Auth) remind() {
 	}
 }
 
-// newRegistry returns the registry of checked providers, which knows what the one before
-// knew of them. Nothing in it talks to a provider yet.
+// newRegistry returns the registry of checked providers. It reuses the data that the previous
+// registry has cached about them, and makes no network requests.
 func (a *Auth) newRegistry(list []Provider, before *registry) *registry {
 	var known []*rp.Client
 	for _, cl := range before.parties() {
@@ -150,7 +150,7 @@ func (a *Auth) newRegistry(list []Provider, before *registry) *registry {
 	g := &registry{auth: a, clients: map[string]*client{}, callbacks: map[string]*callbackPath{}}
 	paths, sharing := make([]string, len(list)), map[string]int{}
 	for i := range list {
-		if list[i].LoginPage != "" || list[i].isResourceServer() { // no response arrives for it
+		if list[i].LoginPage != "" || list[i].isResourceServer() { // it receives no authorization responses
 			continue
 		}
 		paths[i] = withName(a.cfg.callbackPattern(&list[i]), list[i].Name)
@@ -195,8 +195,8 @@ func (a *Auth) newSessions(from map[string]*issuers) *sessions {
 	return k
 }
 
-// parties returns the providers that have a relying party, in order: all that are no
-// pages of the application.
+// parties returns the providers that have a relying party, in order: all except pages of the
+// application.
 func (g *registry) parties() []*client {
 	list := make([]*client, 0, len(g.all))
 	for _, name := range g.all {

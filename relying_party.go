@@ -26,8 +26,8 @@ type client struct {
 	rp          *rp.Client // nil for a provider that is a page of the application
 	issuers     *issuers
 	redirectURI string
-	shared      bool     // redirectURI, with other providers
-	loginParams []string // that a sign-in reads
+	shared      bool     // redirectURI is also that of other providers
+	loginParams []string // the parameters that /login/:provider reads
 
 	owner [32]byte // see tokensOwner
 	apis  []knownAPI
@@ -109,10 +109,9 @@ func (c *client) warn(id, message string, err error) {
 	c.cfg.log(context.Background(), slog.LevelWarn, id, message, append(attrs, slog.Any("error", err))...)
 }
 
-// fromRP returns err as an error of this package. Every error of package rp must
-// pass through it where rp is called: errors.As would look through an *rp.Error
-// into its cause, which may be an *Error that a function of the application
-// returned and that must not choose the answer.
+// fromRP returns err as an error of this package. Every error of package rp must pass through
+// it where rp is called: errors.As would find, in the cause of an *rp.Error, an *Error that a
+// function of the application returned and that must not determine the response.
 func fromRP(err error) error {
 	switch e := err.(type) {
 	case *rp.Error:
@@ -213,10 +212,10 @@ func (c *client) verifyClaims(id *rp.Identity, params url.Values) error {
 type logoutTarget struct {
 	keys   []RevocationKey
 	issued time.Time
-	user   *User // Issuer and Subject alone; no Subject if the token has no sub
+	user   *User // only Issuer and Subject; Subject is "" if the token has no sub
 }
 
-// verifyLogoutToken verifies a logout token and says which sessions it ends.
+// verifyLogoutToken verifies a logout token and returns which sessions it ends.
 func (c *client) verifyLogoutToken(ctx context.Context, raw string) (logoutTarget, error) {
 	t, err := c.rp.VerifyLogoutToken(ctx, raw)
 	if err != nil {
@@ -224,8 +223,8 @@ func (c *client) verifyLogoutToken(ctx context.Context, raw string) (logoutTarge
 	}
 	target := logoutTarget{issued: t.IssuedAt, user: &User{Issuer: t.Issuer, Subject: t.Subject}}
 	if t.SID != "" {
-		// The session of that sid, and those of the person that have none. No
-		// session has the subject "", so a token without sub ends none of these.
+		// The session with that sid, and sessions of the user without a sid. No session has
+		// the subject "", so a token without sub ends only the former.
 		target.keys = []RevocationKey{revocationKey(providerSession, t.Issuer, t.SID), revocationKey(providerNoSession, t.Issuer, t.Subject)}
 	} else {
 		target.keys = []RevocationKey{revocationKey(providerUser, t.Issuer, t.Subject)}

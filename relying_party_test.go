@@ -20,9 +20,8 @@ import (
 	"github.com/ginauth/ginauth/internal/sitetest"
 )
 
-// An *Error that a function of the application returns is the cause of a failure,
-// and does not choose how it is answered: errors.As would find it through any
-// number of other errors.
+// An *Error that a function of the application returns is the cause of a failure, and does not
+// determine the response: errors.As would find it through any number of other errors.
 func TestErrorsOfTheApplicationDoNotChooseTheAnswer(t *testing.T) {
 	t.Parallel()
 	own := &ginauth.Error{Code: ginauth.ErrStoreUnavailable, Op: "vault", Reason: "sealed"}
@@ -61,8 +60,8 @@ func TestErrorsOfTheApplicationDoNotChooseTheAnswer(t *testing.T) {
 	}
 }
 
-// Profile is where a provider's own way of saying no is read: an *Error that it
-// returns is the answer.
+// Profile interprets the provider's own error format: an *Error that it returns determines the
+// response.
 func TestAnErrorOfProfileIsTheAnswer(t *testing.T) {
 	t.Parallel()
 	s := sitetest.NewPlain(t, "", func(_ *sitetest.Site, p *ginauth.Provider) {
@@ -77,8 +76,7 @@ func TestAnErrorOfProfileIsTheAnswer(t *testing.T) {
 	}
 }
 
-// Warm reports everything that is wrong with a provider, each as an error of this
-// package.
+// Warm reports every problem of a provider, each as an *Error.
 func TestWarmConvertsJoinedErrors(t *testing.T) {
 	t.Parallel()
 	s := sitetest.New(t, func(s *sitetest.Site, _ *ginauth.Options) {
@@ -122,8 +120,8 @@ func TestEverySettingReachesTheRelyingParty(t *testing.T) {
 		}
 	}
 
-	// And the other way round: a field of Provider that the relying party does not
-	// know is one that the root uses itself.
+	// Conversely, a field of Provider that the relying party lacks must be one that the root
+	// package uses itself.
 	ours := []string{"DisplayName", "Color", "Icon", "Logout", "LoginParams", "ClaimPaths", "EmailVerified", "NameFromCallback", "VerifyClaims", "Admits", "CallbackPath", "LoginPage", "APIs", "Recheck", "Preset", "Err"}
 	for f := range reflect.TypeFor[ginauth.Provider]().Fields() {
 		if _, there := got.Type().FieldByName(f.Name); !there && !slices.Contains(ours, f.Name) {
@@ -164,8 +162,7 @@ func fill(v reflect.Value) {
 	}
 }
 
-// The codes of the relying party are codes of this package: another text would be
-// answered with 500.
+// The codes of the relying party are codes of this package: an unknown code would result in 500.
 func TestCodesOfTheRelyingPartyAreCodes(t *testing.T) {
 	for _, code := range []rp.Code{
 		rp.BadRequest, rp.IssuerMismatch, rp.StateInvalid, rp.ProviderDenied, rp.ProviderError, rp.CodeRejected, rp.ProviderMisconfigured,

@@ -13,16 +13,16 @@ import (
 	"github.com/gin-gonic/gin"
 )
 
-// Limits of what a request to our own routes may bring.
+// Limits of a request to the routes of ginauth.
 const (
 	queryLimit = 16 << 10 // bytes
 	formLimit  = 64 << 10 // bytes
 	paramsMost = 50
 )
 
-// readParams reads the query of a GET, or the form of a POST; never both. The
-// parameters called read must be well-formed, and must be there for no other way of
-// splitting the text; the others may be anything.
+// readParams reads the query of a GET or the form of a POST, never both. The parameters named in
+// read must be well-formed, and must not appear only when the text is split at ; as well. Other
+// parameters may be malformed.
 func readParams(r *http.Request, read ...string) (url.Values, error) {
 	raw, limit := r.URL.RawQuery, queryLimit
 	if r.Method == http.MethodPost {
@@ -58,9 +58,9 @@ func readParams(r *http.Request, read ...string) (url.Values, error) {
 	return params, nil
 }
 
-// readPair reads a parameter. ok is false for one that is read and malformed, or
-// that a program which splits at ; too would read in another way. Others are decoded
-// as far as they can be.
+// readPair decodes a parameter. ok is false if it is one of read and malformed, or if a program
+// that also splits at ; would find one of read in it. Other parameters are decoded as far as
+// possible.
 func readPair(pair string, read []string) (name, value string, ok bool) {
 	isRead := func(name string) bool {
 		name = strings.ToLower(strings.TrimSpace(name))
@@ -85,17 +85,16 @@ func readPair(pair string, read []string) (name, value string, ok bool) {
 	return name, value, true
 }
 
-// decodeField decodes a name or a value of a form. A % that begins nothing stays.
+// decodeField decodes a name or a value of a form. An invalid % is kept.
 func decodeField(s string) string { return decodeOnce(strings.ReplaceAll(s, "+", " ")) }
 
-// isUpgrade recognizes a WebSocket handshake, which is a GET that acts.
+// isUpgrade recognizes a WebSocket handshake, which is a GET with side effects.
 func isUpgrade(r *http.Request) bool {
-	return len(r.Header["Upgrade"]) > 0 // Connection may have several lines: not asked
+	return len(r.Header["Upgrade"]) > 0 // Connection, which may have several lines, is not checked
 }
 
-// isPrefetch recognizes a browser that prefetches, prerenders or previews a page:
-// Sec-Purpose is the standard's, the others are of older browsers, which send them
-// still.
+// isPrefetch recognizes a browser that prefetches, prerenders or previews a page. Sec-Purpose is
+// the standard header; older browsers, which are still in use, send the others.
 func isPrefetch(r *http.Request) bool {
 	for _, name := range [...]string{"Sec-Purpose", "Purpose", "X-Purpose", "X-Moz"} {
 		for _, line := range r.Header[name] {
@@ -115,11 +114,11 @@ func prefetchError(op string) *Error {
 		Fix: "respond with an error, or do this in the handler of a POST form, which browsers do not prefetch"}
 }
 
-// scheme is how a browser asked for a page, as far as this process can know.
+// scheme is the scheme of the browser's request, as far as this process can tell.
 type scheme byte
 
 const (
-	unknownScheme scheme = iota // no TLS here, and no proxy says whether there was some before it
+	unknownScheme scheme = iota // no TLS here, and no proxy header that names the scheme
 	overHTTP
 	overHTTPS
 )
@@ -145,7 +144,7 @@ func schemeOf(r *http.Request) scheme {
 	return unknownScheme
 }
 
-// hostOf returns the host that the browser requested, as far as this process can know; like
+// hostOf returns the host that the browser requested, as far as this process can tell; like
 // schemeOf, only for messages.
 func hostOf(r *http.Request) string {
 	if first, _, _ := strings.Cut(r.Header.Get("X-Forwarded-Host"), ","); first != "" {

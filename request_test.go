@@ -10,7 +10,7 @@ import (
 	"github.com/ginauth/ginauth/internal/sitetest"
 )
 
-// earlyLoads are the headers of browsers that load a page before its user asks.
+// earlyLoads are the headers of browsers that load a page before the user opens it.
 var earlyLoads = []http.Header{
 	{"Sec-Purpose": {"prefetch"}},
 	{"Sec-Purpose": {"prefetch;prerender"}},
@@ -22,8 +22,8 @@ var earlyLoads = []http.Header{
 	{"X-Moz": {"prefetch"}},
 }
 
-// A browser keeps a successful answer to a prefetch, and uses it for the click. So
-// the answer is a failure, which it drops, and the click begins the sign-in.
+// A browser keeps a successful response to a prefetch, and uses it for the click. The response
+// is therefore a failure, which the browser discards, so that the click begins the sign-in.
 func TestPrefetchFails(t *testing.T) {
 	t.Parallel()
 	for name, change := range map[string]func(*sitetest.Site, *ginauth.Options){
@@ -47,25 +47,25 @@ func TestPrefetchFails(t *testing.T) {
 			}
 			s.Browser.Header = nil
 			if n := s.IDP.Count(authtest.Discovery) + s.IDP.Count(authtest.Authorize); n > 0 {
-				t.Errorf("the provider was asked %d times", n)
+				t.Errorf("the provider got %d authorization requests", n)
 			}
 			s.SignIn()
 		})
 	}
 }
 
-// A prefetch neither signs out nor keeps a signed-in user from a page.
+// A prefetch does not sign out, and a signed-in user's prefetch gets the page.
 func TestPrefetchOfASignedInUser(t *testing.T) {
 	t.Parallel()
 	s := sitetest.New(t, nil)
 	s.SignIn()
 	s.Browser.Header = http.Header{"Sec-Purpose": {"prefetch;prerender"}}
 	if p := s.Open("/me"); p.Status != http.StatusOK {
-		t.Errorf("a guarded page answered %d", p.Status)
+		t.Errorf("a guarded page responded %d", p.Status)
 	}
 	for _, path := range []string{"/logout", "/login/demo"} {
 		if p := s.Open(path); p.Status != http.StatusServiceUnavailable {
-			t.Errorf("%s answered %d", path, p.Status)
+			t.Errorf("%s responded %d", path, p.Status)
 		}
 	}
 	s.Browser.Header = nil
@@ -74,16 +74,16 @@ func TestPrefetchOfASignedInUser(t *testing.T) {
 	}
 }
 
-// An address without a route for the method, or with an unknown one, does not begin
-// to exist by being prefetched.
+// A prefetch of an address without a route for the method gets the same response as without
+// prefetch.
 func TestPrefetchByAnotherMethod(t *testing.T) {
 	t.Parallel()
 	s := sitetest.New(t, nil)
 	s.WantError(s.Ask("DELETE", "/login/demo", "Sec-Purpose", "prefetch"), ginauth.ErrMethodNotAllowed)
 }
 
-// Parameters that nothing reads may be anything: RFC 6749, 4.1.2: "The client MUST
-// ignore unrecognized response parameters."
+// Unused parameters may have any value. RFC 6749, 4.1.2: "The client MUST ignore unrecognized
+// response parameters."
 func TestOddForeignParameters(t *testing.T) {
 	t.Parallel()
 	for _, odd := range []string{"x=a;b", "x=100%", "%zz", "%", ";", ";;=", "x=%&x=%", "x=1;y=2", "error_description=a;b", "error_description=100%", "error_uri=https://id.example/?a;b", "session_state=a;b=c", "encoded=1;states=2"} {
@@ -101,7 +101,7 @@ func TestOddForeignParameters(t *testing.T) {
 	}
 }
 
-// What the provider says about a refusal reaches the log, however it is written.
+// The provider's error_description reaches the log, in any encoding.
 func TestOddDescriptionOfARefusal(t *testing.T) {
 	t.Parallel()
 	for raw, want := range map[string]string{"a;b": "a;b", "100%": "100%", "100%+sure": "100% sure", "50%25;%zz": "50%;%zz"} {

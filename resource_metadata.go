@@ -28,7 +28,7 @@ func (a *Auth) registerMetadata(router gin.IRouter) {
 		a.metadataPath = a.cfg.mount + resourceMetadata
 		a.handleMetadata(router, resourceMetadata, a.metadataPath)
 	}
-	// Section 3.1: of a resource with a path, it is where that path follows the well-known one.
+	// Section 3.1: the path of a resource is appended to the well-known path.
 	path := strings.TrimRight(strings.TrimPrefix(a.resource(g), a.cfg.url("")), "/")
 	if path != "" && a.handleMetadata(router, up+resourceMetadata+path, resourceMetadata+path) {
 		a.metadataPath = resourceMetadata + path

@@ -19,9 +19,9 @@ import (
 type requestKind int
 
 const (
-	apiRequest  requestKind = iota // fetch, XHR, another program: gets JSON and a status
+	apiRequest  requestKind = iota // fetch, XHR or a program: gets JSON and a status
 	pageRequest                    // a browser that opens a page: may be redirected
-	formRequest                    // a browser that sends a page's form: gets a page
+	formRequest                    // a browser that submits a page's form: gets a page
 	htmxRequest                    // HTMX, which follows HX-Redirect
 )
 
@@ -58,26 +58,25 @@ func (a *Auth) kindOf(r *http.Request) requestKind {
 // shows the response in the current page.
 func isBoosted(r *http.Request) bool {
 	h := r.Header
-	return h.Get("Hx-Boosted") == "true" && h.Get("Hx-Request") == "true" // spelled so, Get allocates nothing
+	return h.Get("Hx-Boosted") == "true" && h.Get("Hx-Request") == "true" // in canonical form, so that Get does not allocate
 }
 
-// isNavigation recognizes a page that is opened in a tab. The destination is empty
-// behind a service worker that hands the request on, as in
-// e.respondWith(fetch(e.request)). No script can make up a request of mode navigate:
-// only a browser's own navigation has it (Fetch, 5.4, Request constructor).
+// isNavigation recognizes a page that is opened in a tab. The destination is empty behind a
+// service worker that forwards the request, as in e.respondWith(fetch(e.request)). Scripts
+// cannot create a request of mode navigate: only the browser's own navigations have that mode
+// (Fetch, 5.4, Request constructor).
 func isNavigation(h http.Header) bool {
 	dest := h.Get("Sec-Fetch-Dest")
 	return h.Get("Sec-Fetch-Mode") == "navigate" && (dest == "document" || dest == "empty") || isHandedOnByFirefox(h)
 }
 
-// isHandedOnByFirefox recognizes a page that is opened in Firefox behind a service worker
-// that hands the request on. The mode is same-origin there, which a script can ask for
-// too, but only a script of this origin, which could open the page instead. It learns
+// isHandedOnByFirefox recognizes a page that is opened in Firefox behind a service worker that
+// forwards the request. Firefox sends the mode same-origin then. A script can set that mode,
+// too, but only a script of this origin, which could open the page instead. The script learns
 // nothing new: in that mode, a fetch does not follow a redirect to another origin.
 //
-// Sec-Fetch-Site is the worker's, and so is Origin: the page may have been asked for by
-// a link or a form on another site. A form from there comes without the cookies that
-// are SameSite=Lax.
+// Sec-Fetch-Site and Origin describe the worker: a link or a form on another site may have
+// requested the page. A form from another site comes without SameSite=Lax cookies.
 func isHandedOnByFirefox(h http.Header) bool {
 	return h.Get("Sec-Fetch-Mode") == "same-origin" && h.Get("Sec-Fetch-Dest") == "empty" && h.Get("Sec-Fetch-Site") == "same-origin" &&
 		strings.Contains(h.Get("Accept"), "text/html") && h.Get("X-Requested-With") == ""
@@ -92,12 +91,12 @@ func setSecurityHeaders(h http.Header) {
 	}
 }
 
-// keepPrivate keeps a response out of caches, whatever a handler sets later: it has a session
-// cookie, which a cache would send to other users.
+// keepPrivate keeps a response out of caches, even if a handler sets Cache-Control later: the
+// response has a session cookie, which a cache would send to other users.
 func keepPrivate(c *gin.Context) {
 	if _, already := c.Writer.(privateWriter); !already {
 		w := privateWriter{c.Writer}
-		w.setPrivate() // for an answer without a body, where no guard settles it
+		w.setPrivate() // for a response without a body, where no guard runs keepEmptyPrivate
 		c.Writer = w
 	}
 }
@@ -159,9 +158,8 @@ func (a *Auth) goTo(c *gin.Context, path string) {
 	redirect(c, a.cfg.absolute(path))
 }
 
-// navigate has HTMX open the address that it asked for: our pages belong into a tab,
-// and behind a fetch the browser can neither go on to a provider nor keep a page's
-// policy. params are the parameters to bring.
+// navigate makes HTMX open the requested URL in the tab, with params as its query: a fetch can
+// neither continue to a provider nor apply the Content-Security-Policy of a ginauth page.
 func (a *Auth) navigate(c *gin.Context, params string) {
 	location := a.cfg.prefix + "/" + strings.TrimLeft(sentPath(c.Request.URL), "/") // no //host
 	if params != "" {
@@ -180,9 +178,9 @@ func (a *Auth) fail(c *gin.Context, event EventName, err error) {
 	switch {
 	case e.Code == ErrStepUpRequired:
 		e = a.stepUp(c, e)
-	case e.ID == "session.ended": // while its tokens were being refreshed: there may be another one by now
+	case e.ID == "session.ended": // while its tokens were being refreshed: another session may have started
 		a.detach(c)
-	case e.Code == ErrUnauthenticated && a.authenticated(c) != nil: // of a check: the sign-in would bring the browser back, again and again
+	case e.Code == ErrUnauthenticated && a.authenticated(c) != nil: // from a check: the sign-in would redirect back here in a loop
 		if kind := a.kindOf(c.Request); kind == pageRequest || kind == htmxRequest {
 			e.Code = ErrForbidden
 		}
@@ -192,9 +190,9 @@ func (a *Auth) fail(c *gin.Context, event EventName, err error) {
 			e = loop
 		}
 	}
-	e.Event = event // not one that an *Error of the application's may have
+	e.Event = event // overrides the Event of an *Error of the application
 	if status := e.Status(); event == RequestRefused && e.retry == "" && (status == http.StatusBadGateway || status == http.StatusGatewayTimeout) && kindOf(c.Request) == pageRequest {
-		e.retry = a.cfg.absolute(a.cfg.loginReturnPath(c.Request)) // it may pass
+		e.retry = a.cfg.absolute(a.cfg.loginReturnPath(c.Request)) // the failure may be temporary
 	}
 	a.logFailure(c, event, e)
 	if c.Writer.Written() {
@@ -209,7 +207,7 @@ func (a *Auth) fail(c *gin.Context, event EventName, err error) {
 			h.Set("WWW-Authenticate", challenge)
 		}
 	}
-	c.Header("Allow", e.allow) // which Gin leaves out if it is empty
+	c.Header("Allow", e.allow) // omitted by Gin if it is empty
 	if a.answeredByHook(c, e) {
 		return
 	}
@@ -223,19 +221,19 @@ func (a *Auth) fail(c *gin.Context, event EventName, err error) {
 	}
 }
 
-// Fail answers a request with err as [Auth.RequireAuth] does, and aborts it: a page load whose
-// user must sign in, or authenticate again, is redirected; other errors get the status of
-// their [Code], or 500 ([ErrSessionError]) if err has none. A page load of a signed-in user
-// gets 403 ([ErrForbidden]) for [ErrUnauthenticated], since the sign-in would only lead back.
-// [Hooks.OnError] may answer instead. Use it in handlers that detect such an error themselves:
+// Fail responds to a request with err as [Auth.RequireAuth] does, and aborts it: a page load
+// whose user must sign in, or authenticate again, is redirected; other errors get the status of
+// their [Code], or 500 ([ErrSessionError]) if err has none. A page load of a signed-in user gets
+// 403 ([ErrForbidden]) for [ErrUnauthenticated], since the sign-in would only redirect back.
+// [Hooks.OnError] may respond instead. Use it in handlers that detect such an error themselves:
 //
 //	if err := ginauth.MaxAge(5 * time.Minute)(ginauth.CurrentUser(c)); err != nil {
 //		auth.Fail(c, err)
 //		return
 //	}
 //
-// Put [Auth.RequireAuth] or [Auth.LoadUser] before the handler: without one CurrentUser is
-// nil, and a signed-in user would be redirected to the sign-in repeatedly. Fail answers such a
+// Put [Auth.RequireAuth] or [Auth.LoadUser] before the handler: without one CurrentUser is nil,
+// and a signed-in user would be redirected to the sign-in repeatedly. Fail responds to such a
 // request with 500 ([ErrSessionError]).
 //
 // An error of [Auth.BeginLogin] or [Auth.SignIn] is a [SignInFailed] event, and one of
@@ -247,7 +245,7 @@ func (a *Auth) Fail(c *gin.Context, err error) {
 	switch _, refused := errors.AsType[refusal](err); {
 	case err == nil:
 		return
-	case refused: // by a check of this package, which has the text
+	case refused: // by a check of this package
 		err = checkError(err, "")
 	case errors.Is(err, ErrUnauthenticated) && a.authenticated(c) == nil:
 		if a.lacksGuard(c) {
@@ -286,7 +284,7 @@ func (a *Auth) answeredByHook(c *gin.Context, e *Error) bool {
 	if panicked {
 		a.cfg.log(c.Request.Context(), slog.LevelError, "hook.on_error_panicked", "Hooks.OnError panicked", slog.String("panic", p.Text()))
 	}
-	// A status alone is an answer too; under NoRoute it is 404 from the start.
+	// A status alone is also a response; under NoRoute it is 404 from the start.
 	if c.Writer.Written() || !panicked && c.Writer.Status() != status {
 		return true
 	}
@@ -294,12 +292,12 @@ func (a *Auth) answeredByHook(c *gin.Context, e *Error) bool {
 	return false
 }
 
-// writeError answers a browser with a page and a program with JSON: the code, and
+// writeError answers a browser with a page and a program with JSON. Both contain the code and
 // never the cause.
 func (a *Auth) writeError(c *gin.Context, e *Error, id string) {
 	if kind := a.kindOf(c.Request); kind == apiRequest || kind == htmxRequest {
 		body := gin.H{"error": e.Code, "message": a.message(e.text, e.Code), "request_id": id}
-		if e.Code == ErrLogoutTokenInvalid { // Back-Channel Logout 1.0, 2.8, has the word
+		if e.Code == ErrLogoutTokenInvalid { // the value that Back-Channel Logout 1.0, 2.8, requires
 			body["error"] = "invalid_request"
 		}
 		if a.cfg.loopback && e.Reason != "" {
@@ -318,9 +316,9 @@ func (a *Auth) writePage(c *gin.Context, status int, p *Page, formTo string) {
 	}
 }
 
-// writeLogin answers a request whose user has to go to login first: a page load is
-// redirected there, a form gets a page of that kind with a button, and everything else
-// gets the address, since a login cannot happen behind a fetch.
+// writeLogin answers a request whose user must visit login first: a page load is redirected
+// there, a form gets a page of that kind with a button, and other requests get the URL, since a
+// fetch cannot show a login.
 func (a *Auth) writeLogin(c *gin.Context, e *Error, kind, login string, more gin.H) {
 	switch a.kindOf(c.Request) {
 	case pageRequest:

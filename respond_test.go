@@ -18,8 +18,8 @@ import (
 	"github.com/ginauth/ginauth/internal/sitetest"
 )
 
-// failures opens addresses that fail, one by one: a late answer as a page and
-// as JSON, a page for another group, and one for those who are signed in.
+// failures opens addresses that fail, one by one: a late response as a page and as JSON, a page
+// for another group, and a page for signed-in users.
 func failures(f *sitetest.Flow) map[ginauth.Code]func() *authtest.Page {
 	fetch := func(path string) *authtest.Page {
 		return f.Must(f.Browser.Fetch(authtest.At(f.URL), "GET", f.URL+path, nil, ""))
@@ -34,7 +34,7 @@ func failures(f *sitetest.Flow) map[ginauth.Code]func() *authtest.Page {
 	}
 }
 
-// eventOf is the event of a code among failures.
+// eventOf returns the event of a code among failures.
 func eventOf(code ginauth.Code) ginauth.EventName {
 	switch code {
 	case ginauth.ErrMethodNotAllowed:
@@ -45,7 +45,7 @@ func eventOf(code ginauth.Code) ginauth.EventName {
 	return ginauth.SignInFailed
 }
 
-// What failed is said by the route, never by an *Error of the application's.
+// The route determines the event of a failure, never an *Error of the application.
 func TestTheEventOfAnErrorIsNotTheApplications(t *testing.T) {
 	t.Parallel()
 	var got ginauth.EventName
@@ -56,12 +56,12 @@ func TestTheEventOfAnErrorIsNotTheApplications(t *testing.T) {
 	f.Engine.GET("/refused", f.Auth.RequireAuth(func(*ginauth.User) error { return wrong }), sitetest.Teapot)
 	f.SignIn()
 	if f.WantError(f.Open("/refused"), ginauth.ErrForbidden); got != ginauth.RequestRefused || wrong.Event != ginauth.SignInFailed {
-		t.Errorf("OnError was told %q, and the application's error says %q now", got, wrong.Event)
+		t.Errorf("OnError got %q, and the application's error is now %q", got, wrong.Event)
 	}
 }
 
-// A handler gives Fail the error of what it asked for, and OnError and OnEvent learn what
-// that was, as they do of the routes. The error itself does not say.
+// A handler passes the error of a call to Fail, and OnError and OnEvent receive the event of
+// that call, as for the routes. The error itself does not contain it.
 func TestTheEventOfAnErrorGivenToFail(t *testing.T) {
 	t.Parallel()
 	var got, told ginauth.EventName
@@ -93,7 +93,7 @@ func TestTheEventOfAnErrorGivenToFail(t *testing.T) {
 		})
 		f.WantError(f.Ask("POST", path, evil...), ginauth.ErrCrossOrigin)
 		if got != tt.want || told != tt.want {
-			t.Errorf("%s: OnError was told %q, OnEvent %q, want %q", path, got, told, tt.want)
+			t.Errorf("%s: OnError got %q, OnEvent %q, want %q", path, got, told, tt.want)
 		}
 	}
 }
@@ -120,7 +120,7 @@ func TestOnErrorReplacesTheAnswer(t *testing.T) {
 		if got == nil || !errors.Is(got, code) || got.Status() != (&ginauth.Error{Code: code}).Status() || !aborted {
 			t.Errorf("%s: the hook was given %v, aborted: %v", code, got, aborted)
 		} else if got.Reason == "" || got.Fix == "" {
-			t.Errorf("%s: the hook is not told why, or what to do: %+v", code, got)
+			t.Errorf("%s: the hook's error has no reason or no fix: %+v", code, got)
 		}
 		if p.Header.Get("Cache-Control") != "no-store" || p.Header.Get("Content-Security-Policy") != "" {
 			t.Errorf("%s: headers %v; the application's page needs a policy of its own", code, p.Header)
@@ -136,7 +136,7 @@ func TestOnErrorReplacesTheAnswer(t *testing.T) {
 	}
 }
 
-// TestOnErrorSetsTheStatusAlone: an answer without a body is one.
+// TestOnErrorSetsTheStatusAlone: a response without a body counts as a response.
 func TestOnErrorSetsTheStatusAlone(t *testing.T) {
 	t.Parallel()
 	f := sitetest.NewFlow(t, func(_ *sitetest.Site, o *ginauth.Options) {
@@ -162,8 +162,8 @@ func TestOnErrorRedirects(t *testing.T) {
 	}
 }
 
-// TestOnErrorFallsBack: a hook that writes nothing, or breaks, gets the answer
-// that there would be without it, with all of its headers.
+// TestOnErrorFallsBack: if a hook writes nothing, or panics, the response is the one without the
+// hook, with all of its headers.
 func TestOnErrorFallsBack(t *testing.T) {
 	t.Parallel()
 	for name, hook := range map[string]func(c *gin.Context, e *ginauth.Error){
@@ -187,12 +187,12 @@ func TestOnErrorFallsBack(t *testing.T) {
 			if f.Ran.Load() != 0 {
 				t.Error("a protected handler ran")
 			}
-			f.SignIn() // all is well otherwise
+			f.SignIn() // everything else works
 		})
 	}
 }
 
-// TestOnErrorPanicsHalfway: what is written is written.
+// TestOnErrorPanicsHalfway: output that was already written stays.
 func TestOnErrorPanicsHalfway(t *testing.T) {
 	t.Parallel()
 	f := sitetest.NewFlow(t, func(_ *sitetest.Site, o *ginauth.Options) {
@@ -238,7 +238,7 @@ func TestRequestIDs(t *testing.T) {
 				id = answer["request_id"]
 			}
 			if tc.kept && id != tc.sent || !tc.kept && !made.MatchString(id) || !tc.kept && seen[id] {
-				t.Errorf("%q as %s: the answer has the id %q", tc.sent, accept, id)
+				t.Errorf("%q as %s: the response has the id %q", tc.sent, accept, id)
 			}
 			seen[id] = true
 			if log := f.Logs.String()[before:]; !strings.Contains(log, "request_id="+id+" ") {
@@ -251,8 +251,8 @@ func TestRequestIDs(t *testing.T) {
 	}
 }
 
-// What OnError answers bears its own headers: ours are put back only where it
-// did not answer, also where it answered with the status that was there.
+// A response of OnError has its own headers: the default ones are restored only if OnError did
+// not respond, also if it set the status that was already set.
 func TestOnErrorHasItsOwnHeaders(t *testing.T) {
 	t.Parallel()
 	s := sitetest.New(t, func(_ *sitetest.Site, o *ginauth.Options) {
@@ -267,7 +267,7 @@ func TestOnErrorHasItsOwnHeaders(t *testing.T) {
 	}
 }
 
-// The same for an answer that is a status and headers, and no body.
+// The same for a response with only a status and headers.
 func TestOnErrorSetsAStatusAndItsOwnHeaders(t *testing.T) {
 	t.Parallel()
 	s := sitetest.New(t, func(_ *sitetest.Site, o *ginauth.Options) {
@@ -282,7 +282,7 @@ func TestOnErrorSetsAStatusAndItsOwnHeaders(t *testing.T) {
 	}
 }
 
-// brokenWriter is a connection that has gone.
+// brokenWriter is a closed connection.
 type brokenWriter struct{ http.ResponseWriter }
 
 func (brokenWriter) Write([]byte) (int, error) { return 0, errors.New("broken pipe") }
@@ -293,21 +293,21 @@ func TestAPageThatCannotBeWrittenIsLogged(t *testing.T) {
 	r := httptest.NewRequest("GET", s.URL+"/logout", nil)
 	s.Engine.ServeHTTP(brokenWriter{httptest.NewRecorder()}, r)
 	if lines := s.Logs.Lines("WARN", "page.not_written"); len(lines) != 1 || !strings.Contains(lines[0], "broken pipe") {
-		t.Errorf("the log says:\n%s", s.Logs)
+		t.Errorf("the log is:\n%s", s.Logs)
 	}
 }
 
-// The log blames neither a hook that is not there nor a page that was written.
+// The log blames neither a missing hook nor a page that was written.
 func TestTheLogBlamesNobodyElse(t *testing.T) {
 	t.Parallel()
 	s := sitetest.New(t, nil)
 	s.WantErrorStatus(s.Get("/login/nobody"), ginauth.ErrUnknownProvider, http.StatusNotFound)
 	if got := s.Logs.String(); strings.Contains(got, "OnError") || strings.Contains(got, "id=hook.") || strings.Contains(got, "id=page.") {
-		t.Errorf("the log says:\n%s", got)
+		t.Errorf("the log is:\n%s", got)
 	}
 }
 
-// On loopback programs are told the reason too, where there is one.
+// On loopback, JSON contains the reason too, if there is one.
 func TestAnAnswerWithoutAReasonHasNone(t *testing.T) {
 	t.Parallel()
 	s := sitetest.New(t, nil)

@@ -15,7 +15,7 @@ import (
 
 const (
 	returnToLimit = 2048 // bytes
-	decodeRounds  = 4    // of percent-encoding that is looked through
+	decodeRounds  = 4    // levels of percent-encoding that are decoded
 )
 
 // cleanPath validates and normalizes a path of this application, with query and fragment; ok
@@ -45,20 +45,20 @@ func cleanPath(raw string) (clean string, ok bool) {
 	if u.Fragment != "" {
 		clean += "#" + u.EscapedFragment()
 	}
-	return clean, len(clean) <= returnToLimit // it grew where it was not ASCII
+	return clean, len(clean) <= returnToLimit // escaping makes it longer
 }
 
-// escapeOdd percent-encodes what is not ASCII, as browsers do, and, outside of
-// the query, what net/url would: once it finds one of those unescaped, it no
-// longer tells an escaped slash from a slash. A backslash in a query, which browsers
-// leave there, is encoded too.
+// escapeOdd percent-encodes non-ASCII characters, as browsers do, and, outside the query, the
+// characters that net/url would encode: if it finds one of them unescaped, it no longer
+// distinguishes an escaped slash from a slash. A backslash in a query, which browsers keep, is
+// encoded, too.
 func escapeOdd(s string) string {
 	var b strings.Builder
 	b.Grow(len(s))
 	query, fragment := false, false
 	for i := range len(s) {
 		c := s[i]
-		odd := !query && strings.IndexByte("\"<>^`{|}", c) >= 0 || c == '\\' // only a query has one: others than browsers may take it for a slash
+		odd := !query && strings.IndexByte("\"<>^`{|}", c) >= 0 || c == '\\' // only a query may have one: programs other than browsers may treat it as a slash
 		if c >= 0x80 || odd || fragment && c == '#' {
 			fmt.Fprintf(&b, "%%%02X", c)
 			continue
@@ -70,8 +70,8 @@ func escapeOdd(s string) string {
 	return b.String()
 }
 
-// sentPath is the path of a request as it was sent. EscapedPath would lose the
-// escaped slashes of one that has an odd character too.
+// sentPath returns the path of a request as it was sent. EscapedPath would unescape slashes if
+// the path also has a character that should have been escaped.
 func sentPath(u *url.URL) string {
 	if p, _ := url.PathUnescape(u.RawPath); p == u.Path {
 		return u.RawPath
@@ -115,10 +115,10 @@ func decodeOnce(p string) string {
 	return b.String()
 }
 
-// isSafePath reports whether a path stays one however it is read: no control
-// characters or exotic spaces, no backslash, no // at its beginning, and no dot
-// segments. A browser resolves those before it asks for a page, so no page has
-// them; others decode first, and come to another path (/x%2fy/../logout).
+// isSafePath reports whether every program interprets a path as the same path: it has no
+// control characters or exotic spaces, no backslash, no // at its beginning, and no dot
+// segments. Browsers resolve dot segments before a request, so no page's path has them; other
+// programs decode first, and arrive at another path (/x%2fy/../logout).
 func isSafePath(p string) bool {
 	if strings.HasPrefix(p, "//") || strings.IndexFunc(p, func(r rune) bool {
 		return r == '\\' || unicode.IsControl(r) || r != ' ' && unicode.IsSpace(r)
@@ -148,8 +148,9 @@ func (c *config) returnPath(raw string) (string, bool) {
 	return clean, ok && !c.ownRoute(decoded)
 }
 
-// ownRoute is generous: in case, slashes and dots, and for everything below, except
-// below a callback path of the application.
+// ownRoute reports whether a path may be a route of ginauth. It ignores case, repeated slashes
+// and dot segments, and includes all paths below a route, except below a callback path of the
+// application.
 func (c *config) ownRoute(p string) bool {
 	whole := strings.ToLower(path.Clean(p))
 	rest, below := strings.CutPrefix(whole+"/", strings.ToLower(c.mount))
@@ -161,13 +162,13 @@ func (c *config) ownRoute(p string) bool {
 	return c.isCallback(whole)
 }
 
-// orDefault returns the path asked for if it is admitted, else fallback. An address of one
-// of TrustedOrigins is admitted as well. If our own origin is among those, its addresses
-// are not: ownRoute, which looks at paths, would miss ours.
+// orDefault returns the requested path if it is valid, else fallback. A URL of one of
+// TrustedOrigins is valid, too. If BaseURL's origin is one of them, its URLs are not valid,
+// because ownRoute checks only paths and would not recognize the routes of ginauth.
 func (c *config) orDefault(raw, fallback string) string {
 	for _, origin := range c.TrustedOrigins {
 		if rest, ok := strings.CutPrefix(raw, origin); ok && origin != c.origin {
-			if clean, ok := cleanPath(cmp.Or(rest, "/")); ok { // it begins with a slash: no port and no more of a host
+			if clean, ok := cleanPath(cmp.Or(rest, "/")); ok { // it begins with a slash, so the host and the port have ended
 				return origin + clean
 			}
 		}
@@ -178,9 +179,9 @@ func (c *config) orDefault(raw, fallback string) string {
 	return fallback
 }
 
-// loginReturnPath is the path to return to after signing in for a request that was
-// refused: its own if it was a page, or a link that HTMX loads as one; where HTMX
-// says its page is; else none.
+// loginReturnPath returns the path to return to after signing in, for a rejected request: that
+// of the request if it was a page load or a link that HTMX boosted, that of the page for another
+// request of HTMX, and otherwise "".
 func (c *config) loginReturnPath(r *http.Request) string {
 	kind := kindOf(r)
 	if isBoosted(r) && (r.Method == http.MethodGet || r.Method == http.MethodHead) {
@@ -188,7 +189,7 @@ func (c *config) loginReturnPath(r *http.Request) string {
 	}
 	switch kind {
 	case pageRequest:
-		return c.orDefault(sentPath(r.URL)+"?"+r.URL.RawQuery, "") // an empty query goes
+		return c.orDefault(sentPath(r.URL)+"?"+r.URL.RawQuery, "") // cleanPath removes an empty query
 	case htmxRequest:
 		rest, ok := strings.CutPrefix(r.Header.Get("HX-Current-URL"), c.origin+c.prefix)
 		if ok {
@@ -198,8 +199,7 @@ func (c *config) loginReturnPath(r *http.Request) string {
 	return ""
 }
 
-// withReturn adds a return path to an address, which may have a query and a
-// fragment already.
+// withReturn adds a return path to a URL, which may already have a query and a fragment.
 func withReturn(address, returnTo string) string {
 	if returnTo == "" {
 		return address
@@ -207,7 +207,7 @@ func withReturn(address, returnTo string) string {
 	return withParam(address, "return_to", returnTo)
 }
 
-// withParam adds a parameter to an address.
+// withParam adds a parameter to a URL.
 func withParam(address, name, value string) string {
 	address, fragment, found := strings.Cut(address, "#")
 	separator := "?"
@@ -221,8 +221,8 @@ func withParam(address, name, value string) string {
 	return address
 }
 
-// requestedReturn is the return_to of a request: a form's own field, or that of the
-// address that the form is sent to, as LoginURL and LogoutURL write it.
+// requestedReturn returns the return_to of a request: the field of a form, or else the parameter
+// of the URL that the form is sent to, as LoginURL and LogoutURL set it.
 func requestedReturn(c *gin.Context, params url.Values) string {
 	if field := params.Get("return_to"); field != "" || c.Request.Method != http.MethodPost {
 		return field

@@ -15,8 +15,8 @@ import (
 	"github.com/ginauth/ginauth/internal/urltest"
 )
 
-// Return paths that another program could read in another way lead home, each
-// for its own reason.
+// Return paths that other programs could parse differently are replaced by AfterLogin, each for
+// its own reason.
 func TestReturnPathsWithOddCharacters(t *testing.T) {
 	t.Parallel()
 	s := sitetest.New(t, nil)
@@ -28,7 +28,7 @@ func TestReturnPathsWithOddCharacters(t *testing.T) {
 	}
 }
 
-// The limit is on what was sent, too, and not on what is left of it.
+// The limit applies to the value as sent, too, not only to the result.
 func TestReturnPathAtTheLimit(t *testing.T) {
 	t.Parallel()
 	admit := sitetest.ReturnPaths(t, "")
@@ -40,8 +40,7 @@ func TestReturnPathAtTheLimit(t *testing.T) {
 	}
 }
 
-// A path that the application writes into its options is looked at as closely
-// as one that a browser brings.
+// A path in the application's options is checked as strictly as one from a browser.
 func TestHostilePathsInOptions(t *testing.T) {
 	t.Parallel()
 	for _, path := range []string{"/a/../b", "/%2fevil.example", "/a/%252e%252e/b"} {
@@ -52,7 +51,7 @@ func TestHostilePathsInOptions(t *testing.T) {
 	}
 }
 
-// The reading above, which the fuzzer relies on, is that of Node.
+// The parser above, on which the fuzzer relies, matches that of Node.
 func TestTheReadingOfURLsIsThatOfNode(t *testing.T) {
 	list, err := urltest.Expectations()
 	if err != nil {
@@ -75,7 +74,8 @@ func TestTheReadingOfURLsIsThatOfNode(t *testing.T) {
 	}
 }
 
-// asWritten is what neither reading writes in another way.
+// asWritten has the characters of paths that both parsers leave unchanged, or a few that they do
+// not.
 const asWritten = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-._~!$&'()*+,;=:@/\\%?#\t\n\r"
 
 func TestReturnPathsAreRefusedBelowAGroup(t *testing.T) {
@@ -109,7 +109,7 @@ func TestReturnPathsHaveALimit(t *testing.T) {
 	}
 }
 
-// What OnLogin makes of the return path is looked at as any other.
+// A return path that OnLogin sets is checked like any other.
 func TestOnLoginSaysWhereToGo(t *testing.T) {
 	to := ""
 	s := sitetest.New(t, func(s *sitetest.Site, o *ginauth.Options) {
@@ -129,13 +129,13 @@ func TestOnLoginSaysWhereToGo(t *testing.T) {
 		to = hook
 		s.Must(s.Browser.Fetch(authtest.At(s.URL+"/"), "POST", s.URL+"/logout", nil, ""))
 		if p := s.Must(s.Browser.Get(s.URL + "/login/demo?return_to=/page/asked")); p.URL.String() != s.URL+want || p.Status != http.StatusOK {
-			t.Errorf("OnLogin said %q, and the browser went to %s with %d", hook, p.URL, p.Status)
+			t.Errorf("OnLogin set %q, and the browser was redirected to %s with %d", hook, p.URL, p.Status)
 		}
 	}
 }
 
-// The application's own pages go into headers, and are written as browsers
-// write addresses, in every redirect.
+// The application's own pages are written into headers in every redirect, in the form in which
+// browsers write addresses.
 func TestPagesAreWrittenAsAddresses(t *testing.T) {
 	const page, written = "/page/ü{b}?#", "/page/%C3%BC%7Bb%7D"
 	f := sitetest.NewFlow(t, func(_ *sitetest.Site, o *ginauth.Options) {

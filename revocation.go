@@ -11,11 +11,11 @@ import (
 	"github.com/ginauth/ginauth/internal/marks"
 )
 
-// RevocationKey identifies a session, or all sessions of a user or of a sign-in at the
-// provider. The key of a session is its id with one byte changed, which is no credential without
-// [Options.Keys]. The others are SHA-256 hashes, cut to 16 bytes and without a secret: anyone that
-// reads them can find out whether a user whose issuer and subject they know or can guess is among
-// them. Some subjects, such as GitHub's, are small numbers.
+// RevocationKey identifies a session, or all sessions of a user or of a sign-in at the provider.
+// The key of a session is its id with one byte changed, which is no credential without
+// [Options.Keys]. The others are SHA-256 hashes, truncated to 16 bytes and without a secret:
+// anyone who reads them can test whether they include a user whose issuer and subject are known
+// or can be guessed. Some subjects, such as GitHub's, are small numbers.
 type RevocationKey [16]byte
 
 // Revocations stores which sessions were revoked, and which states were used, for as long as
@@ -30,8 +30,8 @@ type RevocationKey [16]byte
 //
 // Several Mounts in one process can share [NewMemoryRevocations].
 //
-// Implementations must be safe for concurrent use. If one returns an error, guarded
-// requests are answered with 503 ([ErrStoreUnavailable]).
+// Implementations must be safe for concurrent use. If one returns an error, guarded requests get
+// 503 ([ErrStoreUnavailable]).
 type Revocations interface {
 	// Revoke raises the watermark of key to at, unless it is already higher, and stores it for
 	// ttl. It may round at up by less than a millisecond.
@@ -48,7 +48,7 @@ type Revocations interface {
 	Once(ctx context.Context, key RevocationKey, ttl time.Duration) (bool, error)
 }
 
-// revocationKey hashes the parts of a key; their lengths keep them apart.
+// revocationKey hashes the parts of a key, each prefixed by its length.
 func revocationKey(kind byte, parts ...string) RevocationKey {
 	var buf [256]byte
 	b := buf[:0]
@@ -110,7 +110,7 @@ const (
 	oneSession        = 'l'
 	allOfUser         = 'e'
 	providerSession   = 's'
-	providerNoSession = 'n' // a person's sessions whose ID token had no sid
+	providerNoSession = 'n' // a user's sessions whose ID token had no sid
 	providerUser      = 'u'
 	spentState        = 'a'
 	sessionTokens     = 't'
@@ -127,8 +127,8 @@ func (s *session) revoked(marks [4]time.Time) bool {
 }
 
 // markChanged reports whether the user's watermark differs from the one at the start of the
-// session. An existing watermark only rises; one that was made by a clock far ahead, expired
-// and was made again is lower.
+// session. An existing watermark only rises; one that was set by a clock far ahead, expired and
+// was set again may be lower.
 func (s *session) markChanged(mark time.Time) bool {
 	at := millis(mark)
 	if s.mark == s.estimatedMark() { // version 2 did not record the watermark at its start
@@ -200,7 +200,7 @@ func (c *config) revokePerson(ctx context.Context, key RevocationKey) error {
 	return c.revoke(ctx, key, at, c.personMarkLife())
 }
 
-// revoke raises a watermark, and keeps it for life.
+// revoke raises a watermark, which is stored for the duration life.
 func (c *config) revoke(ctx context.Context, key RevocationKey, at time.Time, life time.Duration) error {
 	if err := c.Revocations.Revoke(ctx, key, at, life); err != nil {
 		return storeUnavailable("write revocation", err)

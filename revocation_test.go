@@ -23,7 +23,7 @@ import (
 	"github.com/ginauth/ginauth/internal/sitetest"
 )
 
-// Two Mounts of one process, one for each of its hosts, share what is signed out.
+// Two Mounts of one process, one for each of its hosts, share revocations.
 func TestSharedMemoryRevocations(t *testing.T) {
 	t.Parallel()
 	marks := ginauth.NewMemoryRevocations(nil)
@@ -37,7 +37,7 @@ func TestSharedMemoryRevocations(t *testing.T) {
 		sites = append(sites, s)
 	}
 	if sites[0].User() == nil || sites[1].User() == nil {
-		t.Fatal("nobody is signed in")
+		t.Fatal("no user is signed in")
 	}
 	if err := sites[0].Auth.LogoutEverywhere(t.Context(), sitetest.Nowhere.Issuer+"#ada"); err != nil {
 		t.Fatal(err)
@@ -66,7 +66,7 @@ func TestMemoryRevocationsHaveTheClockOfOptions(t *testing.T) {
 	}
 }
 
-// Mount warns of revocations in memory where the application is public, and only there.
+// Mount warns about revocations in memory if the application is public, and only then.
 func TestWhoIsWarnedOfRevocationsInMemory(t *testing.T) {
 	t.Parallel()
 	for name, tt := range map[string]struct {
@@ -91,7 +91,7 @@ func TestWhoIsWarnedOfRevocationsInMemory(t *testing.T) {
 	}
 }
 
-// panickyRevocations panics when it is asked.
+// panickyRevocations panics at each call.
 type panickyRevocations struct{ ginauth.Revocations }
 
 func (panickyRevocations) Watermarks(context.Context, [4]ginauth.RevocationKey) ([4]time.Time, error) {
@@ -106,7 +106,7 @@ func TestRevocationsThatPanic(t *testing.T) {
 		o.Revocations = panickyRevocations{marks.NewRevocations[ginauth.RevocationKey](s.Clock.Now, 1<<20)}
 	})
 	if p := broken.Ask("GET", "/me", "Cookie", line); p.Status != http.StatusServiceUnavailable {
-		t.Errorf("answered %d %s", p.Status, p.Text())
+		t.Errorf("the response is %d %s", p.Status, p.Text())
 	}
 }
 
@@ -123,13 +123,13 @@ func TestSpentStatesAreForgottenInTime(t *testing.T) {
 	if !first() || first() {
 		t.Error("a state can be spent twice, or not once")
 	}
-	m.clock.Advance(20 * time.Second) // before anything is swept
+	m.clock.Advance(20 * time.Second) // before expired marks are removed
 	if !first() {
-		t.Error("a state is remembered for longer than was asked for")
+		t.Error("a state is remembered for too long")
 	}
 }
 
-// sureRevocations answer an outage as if everybody had been signed out for ever.
+// sureRevocations returns, during an outage, marks that would sign out all users, with an error.
 type sureRevocations struct{ ginauth.Revocations }
 
 func (sureRevocations) Watermarks(context.Context, [4]ginauth.RevocationKey) (marks [4]time.Time, err error) {
@@ -139,7 +139,7 @@ func (sureRevocations) Watermarks(context.Context, [4]ginauth.RevocationKey) (ma
 	return marks, sitetest.ErrBroken
 }
 
-// An outage is an outage, whatever is returned beside it.
+// An error means an outage, regardless of the values returned with it.
 func TestWhatRevocationsReturnBesideAnError(t *testing.T) {
 	t.Parallel()
 	s := remembering(t, func(o *ginauth.Options) { o.Revocations = sureRevocations{&sitetest.RevocationMap{}} })
@@ -150,9 +150,9 @@ func TestWhatRevocationsReturnBesideAnError(t *testing.T) {
 	}
 }
 
-// Where there is no room for a mark, sessions that began until it was written are
-// dead, or until those were that had to go; and never later ones, which would end
-// the sign-in that made it.
+// If there is no room for a mark, sessions end that began before it was written, or before the
+// marks were written that were dropped; never later ones, which would end the sign-in that wrote
+// the mark.
 func TestRevokingWithoutRoom(t *testing.T) {
 	t.Parallel()
 	first := time.Now()
@@ -173,7 +173,7 @@ func TestRevokingWithoutRoom(t *testing.T) {
 	}
 }
 
-// memory is the default Revocations, with a clock and a size of the test's.
+// memory is the default Revocations, with the test's clock and size.
 type memory struct {
 	ginauth.Revocations
 	t     *testing.T
@@ -193,7 +193,7 @@ func (m *memory) revoke(key ginauth.RevocationKey, at time.Time, ttl time.Durati
 	}
 }
 
-// of is the watermark of a person's key.
+// of returns the watermark of a user's key.
 func (m *memory) of(key ginauth.RevocationKey) time.Time {
 	m.t.Helper()
 	marks, err := m.Watermarks(m.t.Context(), [4]ginauth.RevocationKey{{0xff}, {0xfe}, key})
@@ -240,14 +240,14 @@ func TestRevocationsExpire(t *testing.T) {
 	m.clock.Advance(59 * time.Minute)
 	m.revoke(neighbour, m.clock.Now(), time.Hour)
 	if m.of(key).IsZero() {
-		t.Error("a mark went before its time")
+		t.Error("a mark expired early")
 	}
 	m.clock.Advance(3 * time.Minute)
-	for range 256 { // each tidies up a part
+	for range 256 { // each call removes expired marks from a part of the table
 		m.revoke(neighbour, m.clock.Now(), time.Hour)
 	}
 	if !m.of(key).IsZero() || m.of(neighbour).IsZero() {
-		t.Error("a mark outlived its time, or one went with it")
+		t.Error("a mark did not expire, or another expired early")
 	}
 }
 
@@ -295,8 +295,8 @@ func TestOnceHasOneWinner(t *testing.T) {
 	}
 }
 
-// A full table can neither forget what was spent, nor take more: it fails, and
-// a sign-in with it.
+// A full table can neither drop used states, nor store more: it returns an error, and the
+// sign-in fails.
 func TestOnceAtCapacity(t *testing.T) {
 	t.Parallel()
 	m := newMemory(t, 4)
@@ -326,10 +326,10 @@ func TestOnceAtCapacity(t *testing.T) {
 	}
 }
 
-// Where marks have to make room, the oldest go, and sessions that began until they
-// were written are dead: more is revoked, and never less. That is told of the
-// session's own key alone: the floor is a time by our clock, and a person's mark
-// means that somebody signed the person out.
+// If marks must make room, the oldest are dropped, and sessions that began before they were
+// written end: more sessions are revoked, never fewer. This floor is returned only for the
+// session's own key: it is a time of our clock, and a user's mark means that the user was signed
+// out.
 func TestRevocationsOverflow(t *testing.T) {
 	t.Parallel()
 	m := newMemory(t, 128)
@@ -348,7 +348,7 @@ func TestRevocationsOverflow(t *testing.T) {
 			key[j] = byte(random.Uint32())
 		}
 		written[key] = m.clock.Now()
-		m.revoke(key, written[key].Add(-time.Minute), time.Hour) // as a provider whose clock is behind
+		m.revoke(key, written[key].Add(-time.Minute), time.Hour) // like a provider whose clock is behind
 		m.clock.Advance(time.Millisecond)
 		if i%100 > 0 {
 			continue
@@ -360,7 +360,7 @@ func TestRevocationsOverflow(t *testing.T) {
 			}
 		}
 		if floor := marks([4]ginauth.RevocationKey{{0xff}, {0xfe}, {0xfd}, {0xfc}}); !floor[1].IsZero() || !floor[2].IsZero() || !floor[3].IsZero() {
-			t.Fatalf("after %d: keys that nobody revoked have the marks %v", i, floor)
+			t.Fatalf("after %d: keys that were not revoked have the marks %v", i, floor)
 		}
 	}
 	if floor := marks([4]ginauth.RevocationKey{})[0]; floor.IsZero() || !floor.Before(m.clock.Now()) {
@@ -372,7 +372,7 @@ func TestRevocationsOverflow(t *testing.T) {
 // recently, or in the meantime, stay signed in.
 func TestOnePersonCannotSignEverybodyOut(t *testing.T) {
 	t.Parallel()
-	const limit = 1 << 15 // with few marks in each part of the table, chance decides whose are old
+	const limit = 1 << 15 // with few marks in each part of the table, it is random whose are old
 	s := sitetest.New(t, func(s *sitetest.Site, o *ginauth.Options) {
 		s.Unheard, o.Logger = true, slog.New(slog.DiscardHandler)
 		o.Revocations = marks.NewRevocations[ginauth.RevocationKey](s.Clock.Now, limit)
@@ -395,7 +395,7 @@ func TestOnePersonCannotSignEverybodyOut(t *testing.T) {
 	}
 	for i, b := range others[len(others)-2:] {
 		if s.UserOf(b) == nil {
-			t.Errorf("of the last two who signed in, number %d was signed out by somebody else", i)
+			t.Errorf("of the last two signed-in users, number %d was signed out by another user", i)
 		}
 	}
 	if s.UserOf(mallory) == nil {
@@ -403,7 +403,7 @@ func TestOnePersonCannotSignEverybodyOut(t *testing.T) {
 	}
 }
 
-// lives remembers for how long marks are kept.
+// lives records how long marks are kept.
 type lives struct {
 	sitetest.RevocationMap
 	ttls []time.Duration
@@ -414,8 +414,9 @@ func (l *lives) Revoke(ctx context.Context, key ginauth.RevocationKey, at time.T
 	return l.RevocationMap.Revoke(ctx, key, at, ttl)
 }
 
-// A session's mark is kept as long as a copy of the session could live, and not for a
-// whole lifetime, which would fill the memory. A person's is: access tokens last for it.
+// A session's mark is kept as long as a copy of the session could be valid, not for the whole
+// Lifetime, which would fill the memory. A user's mark is kept for Lifetime, since access tokens
+// are accepted that long.
 func TestMarksLiveAsLongAsAnUnusedSession(t *testing.T) {
 	t.Parallel()
 	kept := &lives{}
@@ -436,8 +437,8 @@ func TestMarksLiveAsLongAsAnUnusedSession(t *testing.T) {
 	}
 }
 
-// A clock that is put forward past the end of every mark, and back again, brings
-// no session back, whatever was written meanwhile.
+// A clock that is set forward past the expiry of every mark, and back again, restores no
+// session, regardless of writes in between.
 func TestSignedOutWhileTheClockIsAhead(t *testing.T) {
 	t.Parallel()
 	s, _ := sitetest.NewSession(t, nil)
@@ -446,7 +447,7 @@ func TestSignedOutWhileTheClockIsAhead(t *testing.T) {
 	s.Must(s.Browser.Submit(sitetest.HomePage(s), s.URL+"/logout", nil))
 	const jump = 30 * 24 * time.Hour
 	s.Clock.Advance(jump)
-	for range 600 { // each tidies up a part of the memory
+	for range 600 { // each call removes expired marks from a part of the memory
 		if err := authtest.SignIn(s.Auth, s.Browser, &ginauth.User{Provider: "demo", Subject: "grace"}); err != nil {
 			t.Fatal(err)
 		}
@@ -457,8 +458,8 @@ func TestSignedOutWhileTheClockIsAhead(t *testing.T) {
 	}
 }
 
-// Sessions whose own mark had to go are covered by everybody's, also if the
-// provider's clock is ahead of ours; later ones live.
+// Sessions whose own mark was dropped are covered by the floor, also if the provider's clock is
+// ahead of ours; later sessions stay valid.
 func TestSignedOutSessionsStayDeadAfterAnOverflow(t *testing.T) {
 	t.Parallel()
 	var revocations ginauth.Revocations
@@ -487,7 +488,7 @@ func TestSignedOutSessionsStayDeadAfterAnOverflow(t *testing.T) {
 	s.Clock.Advance(2 * time.Minute)
 	s.As("grace")
 	if s.User() == nil {
-		t.Error("nobody can sign in after an overflow")
+		t.Error("no user can sign in after an overflow")
 	}
 }
 
@@ -500,9 +501,9 @@ func TestRevocationsUnderLoad(t *testing.T) {
 			for i := range byte(100) {
 				key := ginauth.RevocationKey{i, g}
 				at := m.clock.Now()
-				m.revoke(key, at, time.Hour) // the others put the clock forward meanwhile
+				m.revoke(key, at, time.Hour) // the other goroutines set the clock forward in the meantime
 				marks, err := m.Watermarks(t.Context(), [4]ginauth.RevocationKey{{0xff}, key, {0xfe}, {0xfd}})
-				if err != nil || marks[1].IsZero() && marks[0].Before(at) { // the floor stands for one that made room
+				if err != nil || marks[1].IsZero() && marks[0].Before(at) { // the floor replaces a mark that was dropped
 					t.Errorf("a mark is lost, and a session of then would be alive: %v, %v", marks, err)
 				}
 				m.clock.Advance(time.Second)
@@ -513,8 +514,8 @@ func TestRevocationsUnderLoad(t *testing.T) {
 	wait.Wait()
 }
 
-// A session is asked about by three keys; the marks of the last two are times,
-// and a session at or before the mark is dead.
+// A session is looked up by several keys; the marks of users and of the provider's sessions are
+// times, and revoke sessions that began at or before them.
 func TestWatermarks(t *testing.T) {
 	t.Parallel()
 	f := &sitetest.FaultyRevocations{}
@@ -534,7 +535,7 @@ func TestWatermarks(t *testing.T) {
 	s.SignIn()
 	second := s.CookieHeader()
 	if f.Asked[0] == ada[0] || f.Asked[3] != ada[3] {
-		t.Errorf("two sessions of one person have the keys %x and %x", ada, f.Asked)
+		t.Errorf("two sessions of one user have the keys %x and %x", ada, f.Asked)
 	}
 	revoke := func(key ginauth.RevocationKey, at time.Time) {
 		t.Helper()
@@ -548,7 +549,7 @@ func TestWatermarks(t *testing.T) {
 			t.Errorf("%s: %q are signed in, want %q", what, got, want)
 		}
 	}
-	revoke(ginauth.RevocationKey{}, s.Clock.Now().Add(time.Hour)) // the key of those without a session at the provider
+	revoke(ginauth.RevocationKey{}, s.Clock.Now().Add(time.Hour)) // the key of users without a session at the provider
 	alive("a mark of nobody's", "ada ada")
 	revoke(ada[3], begun.Add(-8*time.Second)) // the ID token may be some seconds older than AuthTime
 	alive("a mark from before", "ada ada")
@@ -559,16 +560,16 @@ func TestWatermarks(t *testing.T) {
 	s.SignIn()
 	alive("and another login later", "ada")
 	if s.User() == nil {
-		t.Error("the later login is dead")
+		t.Error("the later session was revoked")
 	}
 	s.Browser = s.NewBrowser()
 	s.As("grace")
 	if s.User() == nil {
-		t.Error("somebody else was signed out")
+		t.Error("another user was signed out")
 	}
 }
 
-// signOut signs out somebody without a browser who sends this Cookie header.
+// signOut sends a sign-out with this Cookie header, without a browser.
 func signOut(s *sitetest.Site, line string) {
 	s.T.Helper()
 	r := httptest.NewRequest("POST", "/logout", http.NoBody)
@@ -576,12 +577,11 @@ func signOut(s *sitetest.Site, line string) {
 	r.Header.Set("Content-Type", "application/x-www-form-urlencoded")
 	w := httptest.NewRecorder()
 	if s.Engine.ServeHTTP(w, r); w.Code >= 400 {
-		s.T.Fatalf("signing out is answered with %d\n%s", w.Code, s.Logs)
+		s.T.Fatalf("the response to the sign-out is %d\n%s", w.Code, s.Logs)
 	}
 }
 
-// sharing makes a site and a replica of it that share their revocations, each with a
-// clock of its own.
+// sharing starts a site and a replica that share revocations, each with a separate clock.
 func sharing(t *testing.T, revocations func(now func() time.Time) ginauth.Revocations) (*sitetest.Site, *sitetest.Site, *sitetest.Clock) {
 	t.Helper()
 	shared, other := ginauth.Revocations(nil), &sitetest.Clock{}
@@ -595,15 +595,15 @@ func sharing(t *testing.T, revocations func(now func() time.Time) ginauth.Revoca
 	return s, r, other
 }
 
-// ownMemory is the default Revocations, shared; aMap is one that an application wrote.
+// ownMemory is the default Revocations, shared; aMap is an application's implementation.
 func ownMemory(now func() time.Time) ginauth.Revocations {
 	return marks.NewRevocations[ginauth.RevocationKey](now, 1<<20)
 }
 
 func aMap(func() time.Time) ginauth.Revocations { return &sitetest.RevocationMap{} }
 
-// A sign-out counts at every replica, whatever the clock shows of the one where it
-// happens.
+// A sign-out takes effect at every replica, even if the clock of the replica that receives it is
+// wrong.
 func TestSignOutAtAReplicaWhoseClockIsFarBehind(t *testing.T) {
 	t.Parallel()
 	for name, kind := range map[string]func(func() time.Time) ginauth.Revocations{"memory": ownMemory, "map": aMap} {
@@ -615,7 +615,7 @@ func TestSignOutAtAReplicaWhoseClockIsFarBehind(t *testing.T) {
 				s.As("ada")
 				line := s.CookieHeader()
 				if s.Stolen(line) != "ada" {
-					t.Fatal("nobody is signed in")
+					t.Fatal("no user is signed in")
 				}
 				signOut(r, line)
 				if who := s.Stolen(line); who != "" {
@@ -626,8 +626,8 @@ func TestSignOutAtAReplicaWhoseClockIsFarBehind(t *testing.T) {
 	}
 }
 
-// timing revokes at a time of the test's: as a replica of an earlier version, which
-// writes what its own clock shows.
+// timing revokes at a time that the test sets, like a replica of an earlier version, which
+// writes the time of its own clock.
 type timing struct {
 	sitetest.RevocationMap
 	at time.Time
@@ -648,12 +648,12 @@ func TestAnyMarkOfASessionEndsIt(t *testing.T) {
 		t.Errorf("%q is still signed in", who)
 	}
 	if s.As("grace"); s.User() == nil {
-		t.Error("and nobody can sign in any more")
+		t.Error("and no user can sign in afterwards")
 	}
 }
 
-// A person's mark that a clock far ahead has made expires before that time comes. The
-// next one is lower, and ends the sessions that began while the first was there.
+// A user's mark that was written by a clock far ahead expires before its time comes. The next
+// mark is earlier, and ends the sessions that began while the first existed.
 func TestSignOutEverywhereAfterAMarkOfTheFuture(t *testing.T) {
 	t.Parallel()
 	shared := &sitetest.RevocationMap{}
@@ -669,7 +669,7 @@ func TestSignOutEverywhereAfterAMarkOfTheFuture(t *testing.T) {
 	s.As("ada")
 	line := s.CookieHeader()
 	if s.Stolen(line) != "ada" {
-		t.Fatal("nobody can sign in after the mark")
+		t.Fatal("no user can sign in after the mark")
 	}
 	shared.Expire()
 	if s.Stolen(line) != "ada" {
@@ -685,8 +685,8 @@ func TestSignOutEverywhereAfterAMarkOfTheFuture(t *testing.T) {
 	}
 }
 
-// A session that was used while the clock was ahead is refused once the clock is right
-// again, until that time comes: its sign-out is remembered until then.
+// A session that was used while the clock was ahead is rejected once the clock is right again,
+// until that time comes: its sign-out is kept until then.
 func TestMarksLiveAsLongAsSessionsSeenByAClockAhead(t *testing.T) {
 	t.Parallel()
 	for name, options := range map[string]func(*ginauth.Options){
@@ -704,7 +704,7 @@ func TestMarksLiveAsLongAsSessionsSeenByAClockAhead(t *testing.T) {
 			for range ahead / (20 * time.Hour) {
 				s.Clock.Advance(20 * time.Hour)
 				if s.User() == nil {
-					t.Fatal("nobody is signed in")
+					t.Fatal("no user is signed in")
 				}
 			}
 			var pairs []string
@@ -725,9 +725,9 @@ func TestMarksLiveAsLongAsSessionsSeenByAClockAhead(t *testing.T) {
 	}
 }
 
-// A session keeps the IdleTimeout that it began with, and so does the mark of its
-// sign-out at a replica that has a shorter one by now: another replica may still have
-// the longer one, or get it back.
+// A session keeps the IdleTimeout with which it began, and so does the mark of its sign-out at a
+// replica whose IdleTimeout is now shorter: another replica may still have the longer one, or
+// have it again later.
 func TestMarksLiveAsLongAsSessionsOfALongerIdleTimeout(t *testing.T) {
 	t.Parallel()
 	const long, short, most = 30 * 24 * time.Hour, 3 * time.Hour, 60 * 24 * time.Hour
@@ -784,7 +784,7 @@ func TestMarksLiveAsLongAsSessionsOfALongerIdleTimeout(t *testing.T) {
 			kept.ttls = nil
 			s.Clock.Advance(tt.after)
 			if s.Stolen(line) != "ada" {
-				t.Fatal("nobody is signed in")
+				t.Fatal("no user is signed in")
 			}
 			tt.end(r, line)
 			if len(kept.ttls) == 0 || slices.Max(kept.ttls) < long+time.Minute || slices.Max(kept.ttls) > long+5*time.Minute {

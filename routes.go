@@ -20,8 +20,8 @@ import (
 // route to the file of its step.
 type step func(c *gin.Context, g *registry) error
 
-// register adds the routes. Gin panics if a route exists already; Mount returns an
-// error that says what to change instead.
+// register registers the routes. Gin panics if a route already exists; register returns an
+// error with a Fix instead.
 func (a *Auth) register(router gin.IRouter) error {
 	a.registerMetadata(router)
 	if a.cfg.resourceServer {
@@ -45,7 +45,7 @@ func (a *Auth) handleAll(router gin.IRouter) {
 	run := a.callbackAt(a.cfg.mount + "/authorize/" + nameParam)
 	callback := map[string]step{"GET": run, "POST": run}
 	a.handle(router, "/authorize/:provider", callback)
-	// Gin would answer this one with a cacheable 301 that carries the code.
+	// Gin would answer this path with a cacheable 301 whose URL has the code.
 	a.handle(router, "/authorize/:provider/", callback)
 	a.handle(router, "/logout/redirect", map[string]step{"GET": a.redirectToLogout})
 	a.handle(router, "/logout/return", map[string]step{"GET": a.afterProviderLogout})
@@ -77,7 +77,7 @@ func (a *Auth) route(router gin.IRouter, below string, handler gin.HandlerFunc) 
 	}
 }
 
-// handlerName returns the name of a handler as Gin's HandlerName has it.
+// handlerName returns the name of a handler as Gin's HandlerName does.
 func handlerName(handler gin.HandlerFunc) string {
 	return runtime.FuncForPC(reflect.ValueOf(handler).Pointer()).Name()
 }
@@ -91,15 +91,14 @@ func joined(base, below string) string {
 	return whole
 }
 
-// handleIfFree registers a route unless another one is in its way: applications
-// answer preflights with one OPTIONS route for everything, which may answer ours
-// too.
+// handleIfFree registers a route unless it conflicts with an existing one: applications answer
+// preflights with one OPTIONS route for all paths, which may include those of ginauth.
 func handleIfFree(router gin.IRouter, method, path string, handler gin.HandlerFunc) bool {
 	return contain.Do(func() error { router.Handle(method, path, handler); return nil }) == nil
 }
 
-// handler answers the requests for a path by their method. Failures there are
-// events of the name failed.
+// handler answers requests for a path by their method. Failures are reported as events of the
+// name failed.
 func (a *Auth) handler(steps map[string]step, failed EventName) gin.HandlerFunc {
 	allow := strings.Join(sortedKeys(steps), ", ")
 	return func(c *gin.Context) {

@@ -16,7 +16,7 @@ import (
 	"github.com/ginauth/ginauth/internal/sitetest"
 )
 
-// A guard in front of everything lets our own routes answer, whatever the method.
+// A guard in front of everything lets ginauth's routes respond, for any method.
 func TestOptionsOfOwnRoutesBehindTheGuard(t *testing.T) {
 	t.Parallel()
 	var auth *ginauth.Auth
@@ -43,18 +43,18 @@ func statusOf(h http.Handler, method, path string) int {
 	return w.Code
 }
 
-// places are how an application can be put behind a proxy, on a group, or both.
+// places are the ways to run an application: behind a proxy, on a group, or both.
 var places = []struct{ name, prefix, group string }{
 	{"neither", "", ""}, {"a prefix", "/shop", ""}, {"a group", "", "/auth"}, {"a prefix and a group", "/shop", "/auth"},
 	{"the same word twice", "/auth", "/auth"}, {"deep ones", "/a/b.c", "/d/e"},
 }
 
-// everywhere runs a test for each of the places.
+// everywhere runs a test for each place.
 func everywhere(t *testing.T, test func(t *testing.T, s *sitetest.Site, group string)) {
 	inModes(t, []string{"query"}, test)
 }
 
-// inModes is everywhere, for each of the response modes.
+// inModes is everywhere, for each response mode.
 func inModes(t *testing.T, modes []string, test func(t *testing.T, s *sitetest.Site, group string)) {
 	for _, place := range places {
 		for _, mode := range modes {
@@ -69,7 +69,7 @@ func inModes(t *testing.T, modes []string, test func(t *testing.T, s *sitetest.S
 	}
 }
 
-// paths are those of a page's hops that are on app.example.com.
+// paths returns the paths of a page's hops on app.example.com.
 func paths(p *authtest.Page) (list []string) {
 	for _, hop := range p.Hops {
 		if hop.URL.Host == "app.example.com" {
@@ -115,7 +115,7 @@ func TestCookiesBehindAProxy(t *testing.T) {
 				}
 				set++
 				prefix, path := "__Host-ginauth-", "; Path=/;"
-				if strings.HasPrefix(line, "__Secure-") { // the ID token, which no other request brings
+				if strings.HasPrefix(line, "__Secure-") { // the ID token, which no other request has
 					prefix, path = "__Secure-ginauth-", "; Path="+base.Path+group+"/logout;"
 				}
 				for _, want := range []string{prefix, path, "; HttpOnly", "; Secure", "; SameSite=Lax"} {
@@ -131,9 +131,9 @@ func TestCookiesBehindAProxy(t *testing.T) {
 		if set == 0 || s.User() == nil {
 			t.Errorf("%d cookies were set, and %v is signed in", set, s.User())
 		}
-		s.Clock.Advance(10 * time.Second) // for which sign-ins are counted
+		s.Clock.Advance(10 * time.Second) // the time for which sign-ins are counted
 		if left := s.Browser.Cookies(s.URL); len(left) != 1 {
-			t.Errorf("%d cookies are left, want the session's alone: %v", len(left), left)
+			t.Errorf("%d cookies remain, want only the session's: %v", len(left), left)
 		}
 	})
 }
@@ -156,10 +156,10 @@ func TestSignOutBehindAProxy(t *testing.T) {
 	everywhere(t, func(t *testing.T, s *sitetest.Site, group string) {
 		for _, old := range []bool{false, true} {
 			s.Browser = s.Browser.Clone()
-			s.Browser.NoFetchMetadata = old // then Origin alone says who asks
+			s.Browser.NoFetchMetadata = old // then only Origin identifies the sender
 			s.Get("/me")
 			if s.User() == nil {
-				t.Fatal("nobody is signed in")
+				t.Fatal("no user is signed in")
 			}
 			kept := s.Browser.Clone()
 			page := s.Get(group + "/logout" + sitetest.ReturnTo("/?from=logout"))
@@ -177,7 +177,7 @@ func TestSignOutBehindAProxy(t *testing.T) {
 		p := s.Must(s.Browser.Submit(authtest.At("https://other.example.com/"), s.URL+group+"/logout", nil))
 		s.WantError(p, ginauth.ErrCrossOrigin)
 		if s.User() == nil {
-			t.Error("another origin could sign somebody out")
+			t.Error("another origin could sign a user out")
 		}
 	})
 }
@@ -205,7 +205,7 @@ func TestReturnPathsBehindAProxy(t *testing.T) {
 		}
 		p = s.Must(s.Browser.Fetch(authtest.At(s.URL+"/"), "GET", s.URL+"/me", nil, ""))
 		if want := `"login_url":"` + at + group + `/login"`; p.Status != http.StatusUnauthorized || !strings.Contains(p.Text(), want) {
-			t.Errorf("a script is told %d %s, want %s", p.Status, p.Text(), want)
+			t.Errorf("the response to a script is %d %s, want %s", p.Status, p.Text(), want)
 		}
 	})
 }
@@ -239,8 +239,8 @@ func TestChooserBehindAProxy(t *testing.T) {
 	}
 }
 
-// Two applications behind one host share their cookies' jar, here even their
-// keys, and nothing else.
+// Two applications on one host share the browser's cookie jar, and here even their keys, but no
+// sessions.
 func TestApplicationsOnOneHostDoNotMeet(t *testing.T) {
 	f := sitetest.NewProxy(t, "app.example.com")
 	shop, blog := f.Behind(t, "/shop", "", nil), f.Behind(t, "/blog", "", nil)

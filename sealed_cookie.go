@@ -16,8 +16,8 @@ const (
 	maxCopies    = 4    // cookies of one name that are read
 )
 
-// sealedCookie seals one kind of small cookie: a login state, a form_post response, a sign-out
-// under way. Each kind has a separate key, and the cookie's name is authenticated with its
+// sealedCookie seals one kind of small cookie: a login state, a form_post response, a pending
+// sign-out. Each kind has a separate key, and the cookie's name is authenticated with its
 // contents, so that no cookie can stand in for another one.
 type sealedCookie struct {
 	jar     cookie.Jar
@@ -39,8 +39,7 @@ func (k *sealedCookie) size(name string, contents []byte) int {
 	return len(name) + seal.Size(len(contents))
 }
 
-// set seals contents into a cookie. It sets nothing and reports false if they
-// do not fit.
+// set seals contents into a cookie. If they do not fit, it sets nothing and returns false.
 func (k *sealedCookie) set(out http.Header, name string, contents []byte) bool {
 	if k.size(name, contents) > cookieLimit {
 		return false
@@ -71,9 +70,9 @@ func (k *sealedCookie) expired(made time.Time) bool {
 	return age > k.life || age < -leeway
 }
 
-// take finds the cookie called name whose contents open, have not expired and
-// are accepted, and expires it: it can be used once. The contents begin with the
-// time at which they were made.
+// take finds the cookie of that name whose contents can be opened, have not expired and are
+// accepted, and expires it, since it is for one use. The contents begin with the time at which
+// they were created.
 func (k *sealedCookie) take(out, in http.Header, name string, accept func(*wire.Reader) bool) bool {
 	for _, value := range cookie.Values(in, name, maxCopies) {
 		if k.accepts(name, value, accept) { // a sibling domain may have set another
@@ -84,8 +83,8 @@ func (k *sealedCookie) take(out, in http.Header, name string, accept func(*wire.
 	return false
 }
 
-// accepts reports whether contents that were sealed for a name open, have not
-// expired and are accepted.
+// accepts reports whether contents that were sealed for a name can be opened, have not expired
+// and are accepted.
 func (k *sealedCookie) accepts(name, value string, accept func(*wire.Reader) bool) bool {
 	r, err := k.open(name, value)
 	if err != nil {

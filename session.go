@@ -25,7 +25,7 @@ type sessionBackend interface {
 	// expire expires the cookies, without accessing a store.
 	expire(w http.ResponseWriter, r *http.Request)
 	// ids returns the ids of the sessions in a request's cookies, without accessing a store.
-	// found reports whether it has session cookies, even if they do not open.
+	// found reports whether it has session cookies, even if they cannot be opened.
 	ids(w http.ResponseWriter, r *http.Request) (ids []sessionID, found bool)
 }
 
@@ -43,8 +43,8 @@ func (s *session) sessionID() sessionID { return sessionID{s.id, s.idle, s.lastS
 type sessionRecord struct {
 	data []byte
 	life time.Duration
-	// browserOnly makes the cookies end with the browser. What a store keeps still ends after
-	// life.
+	// browserOnly makes the cookies end with the browser. The record in a store still expires
+	// after life.
 	browserOnly bool
 	// isNew marks a new session: a store gives it a new id and binding. Otherwise the record
 	// replaces that of the session that load returns; if that is missing, another request has
@@ -177,8 +177,8 @@ func (k *sessions) recordMark(ctx context.Context, s *session) error {
 		Reason: "the provider signed the user out after issuing this ID token, or in the same second", Fix: "sign in again"}
 }
 
-// checkTakenBack rejects a sign-in without a session if the provider has signed the user out
-// meanwhile, as recordMark does for one with a session.
+// checkTakenBack rejects a sign-in without a session if the provider has signed the user out in
+// the meantime, as recordMark does for a sign-in with a session.
 func (k *sessions) checkTakenBack(ctx context.Context, s session) error {
 	k.begin(&s, SessionLimits{})
 	return k.recordMark(ctx, &s)
@@ -210,9 +210,9 @@ func (k *sessions) remaining(s *session) time.Duration {
 	return left
 }
 
-// open returns the session of a request if it opens, has not expired and is of a
-// provider that is still configured, else nil. A cookie that does not open is not
-// an error: it may be another application's.
+// open returns the session of a request, or nil if its cookie cannot be opened, it has expired,
+// or its provider is no longer configured. A cookie that cannot be opened is not an error: it
+// may be another application's.
 func (k *sessions) open(w http.ResponseWriter, r *http.Request, now time.Time) (*opened, error) {
 	o, err := k.backend.load(w, r)
 	return k.unexpired(o, now), err

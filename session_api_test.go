@@ -37,7 +37,7 @@ func TestLogoutEndsWhatSignInBegan(t *testing.T) {
 	}
 }
 
-// Run with -race: Gin's documented way to go on after the answer.
+// Run with -race: Gin's documented way to continue after the response.
 func TestUpdateBesideACopiedContext(t *testing.T) {
 	s := sitetest.New(t, nil)
 	done := make(chan string, 1)
@@ -120,11 +120,11 @@ func TestLogoutEverywhere(t *testing.T) {
 	}
 	for i, b := range all {
 		if s.UserOf(b) != nil {
-			t.Errorf("session %d lives", i)
+			t.Errorf("session %d is still valid", i)
 		}
 	}
 	if s.UserOf(grace) == nil {
-		t.Error("somebody else was signed out")
+		t.Error("another user was signed out")
 	}
 	s.Clock.Advance(time.Second)
 	s.IDP.SignInAs("ada")
@@ -137,8 +137,8 @@ func TestLogoutEverywhere(t *testing.T) {
 	}
 }
 
-// The provider's clock may be ahead of ours or behind: that must neither save
-// a stolen session nor end the new one.
+// The provider's clock may be ahead of ours or behind: this must neither keep a stolen session
+// nor end the new one.
 func TestLogoutEverywhereWithClocksThatDiffer(t *testing.T) {
 	for _, skew := range []time.Duration{-50 * time.Second, 50 * time.Second} {
 		s := sitetest.New(t, nil)
@@ -149,7 +149,7 @@ func TestLogoutEverywhereWithClocksThatDiffer(t *testing.T) {
 			t.Fatal(err)
 		}
 		if s.UserOf(stolen) != nil {
-			t.Errorf("skew %v: the session lives", skew)
+			t.Errorf("skew %v: the session is still valid", skew)
 		}
 		s.Clock.Advance(time.Second)
 		s.Browser = s.NewBrowser()
@@ -177,8 +177,8 @@ func TestSessionInfo(t *testing.T) {
 	}
 }
 
-// Somebody whose account was stolen signs out everywhere and in again, at once:
-// within the second, and even within the millisecond.
+// A user whose account was stolen signs out everywhere and immediately in again: within the same
+// second, and even the same millisecond.
 func TestSignInRightAfterLogoutEverywhere(t *testing.T) {
 	s := sitetest.New(t, nil)
 	s.SignIn()
@@ -193,8 +193,8 @@ func TestSignInRightAfterLogoutEverywhere(t *testing.T) {
 	}
 }
 
-// Logout from a handler of the application: gone for the rest of the request,
-// and for good.
+// Logout from a handler of the application: the user is signed out for the rest of the request,
+// and afterwards.
 func TestLogoutFromAHandler(t *testing.T) {
 	t.Parallel()
 	var told []string
@@ -215,13 +215,13 @@ func TestLogoutFromAHandler(t *testing.T) {
 	line := s.CookieHeader()
 	p := s.Ask("POST", "/bye", sitetest.Fetch...)
 	if err != nil || p.Text() != "nobody, nobody" || strings.Join(told, " ") != "ada" {
-		t.Errorf("in the request: %v, %q; OnLogout was told %q", err, p.Text(), told)
+		t.Errorf("in the request: %v, %q; OnLogout got %q", err, p.Text(), told)
 	}
 	if len(s.SessionCookies()) > 0 || s.Stolen(line) != "" {
-		t.Error("the session lives on")
+		t.Error("the session is still valid")
 	}
 	if p := s.Ask("POST", "/bye", sitetest.Fetch...); err != nil || p.Text() != "nobody, nobody" || len(told) != 1 {
-		t.Errorf("with nobody signed in: %v, %q, %q", err, p.Text(), told)
+		t.Errorf("with no user signed in: %v, %q, %q", err, p.Text(), told)
 	}
 }
 
@@ -235,12 +235,11 @@ func TestLogoutAfterTheAnswer(t *testing.T) {
 	})
 	s.As("ada")
 	if s.Ask("GET", "/late"); !errors.Is(err, ginauth.ErrSessionError) || s.User() == nil {
-		t.Errorf("after the answer was written: %v", err)
+		t.Errorf("after the response was written: %v", err)
 	}
 }
 
-// A session that grew and ended in one request leaves no cookie behind, and
-// Update cannot bring it back.
+// A session that grew and ended in one request leaves no cookie, and Update cannot restore it.
 func TestLogoutBehindUpdate(t *testing.T) {
 	t.Parallel()
 	s, _ := sitetest.NewSession(t, nil)
@@ -258,11 +257,11 @@ func TestLogoutBehindUpdate(t *testing.T) {
 		t.Errorf("got %v", errs)
 	}
 	if left := s.SessionCookies(); len(left) > 0 {
-		t.Errorf("left are %v", left)
+		t.Errorf("remaining cookies: %v", left)
 	}
 }
 
-// SignIn refuses a provider that is not ours.
+// SignIn rejects a provider that is not configured.
 func TestSignInOfAnUnknownProvider(t *testing.T) {
 	t.Parallel()
 	s := remembering(t, nil)
@@ -281,15 +280,15 @@ func TestSignInOfNobody(t *testing.T) {
 	u := (*ginauth.User)(nil)
 	s.Engine.GET("/as", func(c *gin.Context) { err = s.Auth.SignIn(c, u, nil) })
 	if s.Ask("GET", "/as"); !errors.Is(err, ginauth.ErrIdentityRejected) || s.User() != nil {
-		t.Errorf("nobody: %v", err)
+		t.Errorf("without a user: %v", err)
 	}
 	u = &ginauth.User{Provider: "demo", Subject: "ada", AuthTime: since}
 	if s.Ask("GET", "/as"); err != nil || s.User() == nil || !s.User().AuthTime.Equal(since) {
-		t.Errorf("somebody whose AuthTime is known: %v, %+v", err, s.User())
+		t.Errorf("a user with an AuthTime: %v, %+v", err, s.User())
 	}
 }
 
-// Update asks whether the session lives before it changes anything.
+// Update checks that the session is not revoked before it changes anything.
 func TestUpdateWhenRevocationsCannotBeRead(t *testing.T) {
 	t.Parallel()
 	s, f, _ := linkingSite(t)
@@ -320,8 +319,8 @@ func TestSessionInfoNamesNoTimeAfterTheEnd(t *testing.T) {
 	}
 }
 
-// After a sign-out, the request it happened in has no session, and one that
-// began in the same request has ended as well.
+// After a sign-out, its request has no session, and a session that began in the same request has
+// ended as well.
 func TestSignOutWithinTheRequest(t *testing.T) {
 	t.Parallel()
 	var left []string
@@ -352,7 +351,7 @@ func TestSignOutWithinTheRequest(t *testing.T) {
 	}
 }
 
-// A SignIn that fails has signed nobody in.
+// A failed SignIn signs no user in.
 func TestSignInThatCannotBeKept(t *testing.T) {
 	t.Parallel()
 	s := sitetest.New(t, nil)
@@ -364,7 +363,7 @@ func TestSignInThatCannotBeKept(t *testing.T) {
 		c.Status(http.StatusNoContent)
 	})
 	if p := s.Ask("GET", "/as"); p.Status != http.StatusNoContent || !errors.Is(err, ginauth.ErrSessionError) || u != nil || s.User() != nil {
-		t.Errorf("answered %d, %v, %v is signed in", p.Status, err, u)
+		t.Errorf("the response is %d, %v, %v is signed in", p.Status, err, u)
 	}
 }
 
@@ -414,11 +413,11 @@ func TestUpdateRefuses(t *testing.T) {
 	s.Engine.GET("/nobody", func(c *gin.Context) { nobody = s.Auth.Update(c, func(u *ginauth.User) { u.Name = "x" }) })
 	s.Ask("GET", "/nobody")
 	if !errors.Is(nobody, ginauth.ErrUnauthenticated) || !strings.Contains(nobody.Error(), "RequireAuth") {
-		t.Errorf("nobody is signed in: %v", nobody)
+		t.Errorf("no user is signed in: %v", nobody)
 	}
 	s.AsUser(&ginauth.User{Subject: "ada", Name: "Ada", Data: map[string]string{"k": "v"}})
 	if s.Ask("GET", "/late"); !errors.Is(late, ginauth.ErrSessionError) {
-		t.Errorf("after the answer was written: %v", late)
+		t.Errorf("after the response was written: %v", late)
 	}
 	p, err := update(func(u *ginauth.User) {
 		u.Name = "changed"
@@ -442,7 +441,7 @@ func TestUpdateRefuses(t *testing.T) {
 	}
 }
 
-// What is meant by SignIn: a new session, here and now.
+// SignIn starts a new session, which counts immediately.
 func TestSignInByTheApplication(t *testing.T) {
 	t.Parallel()
 	s, _ := sitetest.NewSession(t, nil)
@@ -472,10 +471,10 @@ func TestSignInByTheApplication(t *testing.T) {
 		t.Errorf("signed in is %+v", u)
 	}
 	if s.Stolen(old) != "" {
-		t.Error("the session that was replaced lives on")
+		t.Error("the replaced session is still valid")
 	}
 	if s.IDP.Count(authtest.Discovery) != 0 {
-		t.Error("a provider was asked")
+		t.Error("a provider was called")
 	}
 	for name, tt := range map[string]struct {
 		path string
@@ -495,7 +494,7 @@ func TestSignInByTheApplication(t *testing.T) {
 	}
 }
 
-// A handler that writes too early often drops the error as well.
+// A handler that writes too early often ignores the error as well.
 func TestCookiesThatComeTooLateAreLogged(t *testing.T) {
 	s := sitetest.New(t, nil)
 	for path, late := range map[string]func(c *gin.Context) error{

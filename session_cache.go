@@ -8,26 +8,25 @@ import (
 	"github.com/ginauth/ginauth/internal/seal"
 )
 
-// groupsRoom is how many groups a user may have without a further allocation:
-// most people have no more.
+// groupsRoom is the number of groups that need no further allocation; most users have no more.
 const groupsRoom = 5
 
 // opened is a decoded session. It is immutable, so that requests can share it.
 type opened struct {
-	session       // whose user is the one below
+	session       // its user points to the field below
 	user          User
 	keys          [4]RevocationKey   // of the session
-	notBefore     int64              // a clock before this one is wrong; this and the next three in Unix microseconds
+	notBefore     int64              // an earlier time means a wrong clock; this and the next three in Unix microseconds
 	expires       int64              // without a further request
-	renewAt       int64              // when a request makes the record be written again
+	renewAt       int64              // from when on a request renews the record
 	authenticated int64              // user.AuthTime
 	oldKey        bool               // sealed under a key that is not the first
-	from          sealedText         // what it was opened from
+	from          sealedText         // the text from which it was opened
 	groups        [groupsRoom]string // room for user.Groups
 }
 
-// copy returns a session that can be changed, or handed to the application. The
-// copy of nil is nil.
+// copy returns a session that can be modified or passed to the application. The copy of nil is
+// nil.
 func (o *opened) copy() *session {
 	if o == nil {
 		return nil
@@ -37,8 +36,8 @@ func (o *opened) copy() *session {
 	return &s
 }
 
-// read returns the session of a record, or nil if the record is not one of this
-// version and of a configured provider.
+// read returns the session of a record, or nil if the record has an unknown version or its
+// provider is not configured.
 func (k *sessions) read(record string, oldKey bool) *opened {
 	o := &opened{oldKey: oldKey}
 	o.session.user = &o.user
@@ -54,8 +53,8 @@ func (k *sessions) read(record string, oldKey bool) *opened {
 	return o
 }
 
-// withOldKey returns the session as one to seal again: its record is under the
-// first key, but its binding cookie is not.
+// withOldKey returns a copy of the session that must be sealed again: its record is sealed under
+// the first key, but its binding cookie is not.
 func (o *opened) withOldKey() *opened {
 	c := *o
 	c.oldKey = true
@@ -81,26 +80,25 @@ func (k *sessions) opener(box *seal.Box) func(text, rest, name string) *opened {
 	}
 }
 
-// sessionCacheSize is how many sessions the cache holds: those of as many
-// browsers as come back within seconds, in about 1.5 MB.
+// sessionCacheSize is the number of sessions in the cache, enough for the browsers that return
+// within seconds. They take about 1.5 MB.
 const sessionCacheSize = 1 << 10
 
-// sessionCache holds the sessions of sealed texts: a browser sends the same text
-// with every request, and opening it gives the same session, until the keys
-// change, and they do not while the program runs. To find it again takes a tenth
-// of what decoding, decrypting and reading takes. Whether a session has expired
-// or was revoked is asked anew each time.
+// sessionCache caches sessions by their sealed text: a browser sends the same text with every
+// request, and opening it always yields the same session, since the keys do not change while
+// the program runs. A lookup takes a tenth of the time of decoding, decrypting and reading.
+// Expiry and revocation are checked at every request.
 //
-// A session is looked up by all of its text, so that nothing but the very text
-// that was sealed finds it. Texts are compared only if their hashes agree, under
-// a seed of this process: how long it takes tells nothing of what others sent.
-// Readers take no lock. A new session takes the slot of the one before.
+// A session is looked up by its complete text, so that no other text finds it. Texts are
+// compared only if their hashes, under a seed of this process, are equal, so that the time of a
+// lookup reveals nothing about texts that others sent. Readers take no lock. A new session
+// replaces the one in its slot.
 type sessionCache struct {
 	seed  maphash.Seed
 	slots [sessionCacheSize]atomic.Pointer[opened]
 }
 
-// sealedText is a text and what it opens with: see seal.Box.OpenParts.
+// sealedText holds the arguments of seal.Box.OpenParts.
 type sealedText struct {
 	hash             uint64 // of text
 	text, rest, name string

@@ -18,7 +18,7 @@ import (
 	"github.com/ginauth/ginauth/internal/sitetest"
 )
 
-// A user without groups has a list of its own: two lists appended to it do not share memory.
+// A user without groups: two lists made by appending to Groups do not share memory.
 func TestGroupsAreAppendedToTwice(t *testing.T) {
 	t.Parallel()
 	s := remembering(t, nil)
@@ -37,7 +37,7 @@ func TestGroupsAreAppendedToTwice(t *testing.T) {
 	}
 }
 
-// show answers with all that a handler sees of the user, and then changes all
+// show responds with everything that a handler sees of the user, and then changes everything
 // that it can.
 func show(c *gin.Context) {
 	u := ginauth.CurrentUser(c)
@@ -53,8 +53,8 @@ func show(c *gin.Context) {
 	}
 }
 
-// remembering is a site whose pages change the user that they get, without a
-// provider to ask.
+// remembering is a site whose pages change the user that they get, without requests to a
+// provider.
 func remembering(t testing.TB, change func(o *ginauth.Options)) *sitetest.Site {
 	t.Helper()
 	s := &sitetest.Site{T: t, URL: "http://localhost:1", Engine: gin.New(), Clock: &sitetest.Clock{}, Logs: &sitetest.Logs{}}
@@ -76,8 +76,8 @@ func remembering(t testing.TB, change func(o *ginauth.Options)) *sitetest.Site {
 	return s
 }
 
-// keptName returns where the name of a session's user is kept, once a request has
-// read it: the value is nil when nothing keeps it any more.
+// keptName returns a weak pointer to the name of a session's user, after a request has read it:
+// its value is nil when nothing refers to the name.
 func keptName(s *sitetest.Site, cookies string) weak.Pointer[byte] {
 	s.T.Helper()
 	r := httptest.NewRequest("GET", "/", nil)
@@ -92,7 +92,7 @@ func keptName(s *sitetest.Site, cookies string) weak.Pointer[byte] {
 	return weak.Make(unsafe.StringData(u.Name))
 }
 
-// collect frees what nothing refers to, pools included.
+// collect frees unreferenced memory, including pools.
 func collect() {
 	for range 3 {
 		runtime.GC()
@@ -113,8 +113,7 @@ func grace() *ginauth.User {
 		Groups: []string{"navy", "staff"}, Data: map[string]string{"plan": "small"}, AuthTime: time.Unix(1_700_000_000, 0)}
 }
 
-// A session that is remembered is read by many requests. None may see what
-// another one did to its user.
+// Many requests read a cached session. None may see changes that another made to its user.
 func TestWhatARequestDoesToItsUserStaysThere(t *testing.T) {
 	s := remembering(t, nil)
 	cookies := s.Mint(grace())
@@ -126,11 +125,11 @@ func TestWhatARequestDoesToItsUserStaysThere(t *testing.T) {
 	}
 }
 
-// remembered is how many sessions an Auth remembers at most.
+// remembered is the maximum number of cached sessions of an Auth.
 const remembered = 1024
 
-// More people than are remembered come in turns, twice each time: everybody
-// gets their own session, from their own cookie.
+// More users than the cache holds send requests in turns, two each time: each gets their own
+// session, from their own cookie.
 func TestManyPeopleInTurns(t *testing.T) {
 	s := remembering(t, nil)
 	cookies := make([]string, 3*remembered)
@@ -141,7 +140,7 @@ func TestManyPeopleInTurns(t *testing.T) {
 		for i, cookie := range cookies {
 			for range times {
 				if status, body := visitWith(s, "GET", "/show", cookie); status != http.StatusOK || !strings.HasPrefix(body, fmt.Sprint("person-", i, " ")) {
-					t.Fatalf("person %d: %d %s", i, status, body)
+					t.Fatalf("user %d: %d %s", i, status, body)
 				}
 			}
 		}
@@ -163,7 +162,7 @@ func TestManyPeopleInTurns(t *testing.T) {
 	runtime.KeepAlive(s)
 }
 
-// What is remembered does not outlive the session, nor its end.
+// A cache entry does not outlive its session, whether that expires or is signed out.
 func TestWhatIsOverIsForgotten(t *testing.T) {
 	for _, tt := range []struct {
 		name string
@@ -181,11 +180,11 @@ func TestWhatIsOverIsForgotten(t *testing.T) {
 			cookies := s.Mint(grace())
 			name := keptName(s, cookies)
 			if collect(); name.Value() == nil {
-				t.Fatal("a session that lives is not remembered")
+				t.Fatal("a valid session is not cached")
 			}
 			tt.end(s, cookies)
 			if status, _ := visitWith(s, "GET", "/show", cookies); status != http.StatusUnauthorized {
-				t.Errorf("a session that is over is answered with %d", status)
+				t.Errorf("the response to an ended session is %d", status)
 			}
 			if collect(); name.Value() != nil {
 				t.Error("still remembered")
@@ -205,8 +204,7 @@ func TestWhatIsOverIsForgotten(t *testing.T) {
 	})
 }
 
-// Two cookies of the name are two texts: what one of them is remembered as must
-// not decide.
+// Two cookies with the same name are ambiguous: a cache entry for one of them must not decide.
 func TestARememberedSessionBesideAnother(t *testing.T) {
 	s := remembering(t, nil)
 	hers, his := s.Mint(grace()), s.Mint(&ginauth.User{Subject: "charles"})
@@ -226,8 +224,8 @@ func TestARememberedSessionBesideAnother(t *testing.T) {
 	}
 }
 
-// A session that is sealed under an old key is so each time it is seen, until
-// the browser has taken the new cookie.
+// A session that is sealed under an old key is renewed at each request until the browser has
+// stored the new cookie.
 func TestARememberedSessionUnderAnOldKey(t *testing.T) {
 	old := remembering(t, nil)
 	cookies := old.Mint(grace())

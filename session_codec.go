@@ -22,45 +22,46 @@ const (
 	// can drop the code that reads them.
 	sessionVersion2 = 2
 	sessionIDSize   = 16
-	acrLimit        = 256 // bytes of an acr that is kept
+	acrLimit        = 256 // bytes of a stored acr
 )
 
 // session is the stored state of a signed-in user.
 type session struct {
 	id          string        // 16 random bytes, new at every sign-in
-	user        *User         // and the claims that are kept
-	created     time.Time     // Lifetime counts from here
-	lastSeen    time.Time     // IdleTimeout counts from here
+	user        *User         // with the kept claims
+	created     time.Time     // the start of Lifetime
+	lastSeen    time.Time     // the start of IdleTimeout
 	issued      time.Time     // iat of the ID token, by the provider's clock; else created
-	until       time.Time     // the end of its own lifetime, or of the provider's session if that is sooner
-	rechecked   time.Time     // when the provider was last asked about the person; zero if never since the sign-in
+	until       time.Time     // the end of its own lifetime, or of the provider's session if that is earlier
+	rechecked   time.Time     // the last recheck; zero if there was none since the sign-in
 	idle        time.Duration // its own IdleTimeout
-	mark        int64         // the person's watermark at its birth, as millis has it
+	mark        int64         // the user's watermark at the start of the session, as returned by millis
 	sid         string        // the provider's id of its own session, or ""
 	actor       string        // User.ID of another user that acts as the user, or ""
-	hint        string        // the ID token, of a record of version 2 alone: see idTokenHints
-	authTime    bool          // the provider said when the person proved who they are, as AuthTime has it
+	hint        string        // the ID token, only in records of version 2: see idTokenHints
+	authTime    bool          // AuthTime is the provider's
 	browserOnly bool          // its cookie ends with the browser
-	tokens      *keptTokens   // where the provider's tokens are; nil if they were not kept at its beginning
+	tokens      *keptTokens   // where the provider's tokens are; nil if none were stored at the sign-in
 }
 
-// keptTokens says which tokens are those of a session.
+// keptTokens identifies the tokens of a session.
 type keptTokens struct {
-	of     string       // id of the session from which it has taken them over, or "" for its own
-	begins *tokenRecord // those, of a session that begins
+	of     string       // id of the session from which they were taken over, or "" if they are its own
+	begins *tokenRecord // the tokens of a session that is being started
 }
 
-// times are those that every record keeps, as a distance from created.
+// times returns the times that every record has, stored as differences from created.
 func (s *session) times() [4]*time.Time {
 	return [...]*time.Time{&s.lastSeen, &s.issued, &s.until, &s.user.AuthTime}
 }
 
-// texts are those that every record has, and rare those that most have not: the
-// flags say which are there.
+// texts returns the texts that every record has.
 func (u *User) texts() [5]*string {
 	return [...]*string{&u.Subject, &u.Name, &u.Username, &u.Email, &u.Picture}
 }
 
+// optionalTexts returns the texts that most records do not have; the flags record which are
+// present.
 func (s *session) optionalTexts(claims *string) [5]*string {
 	return [...]*string{&s.sid, &s.user.Locale, claims, &s.user.ACR, &s.actor}
 }
@@ -73,33 +74,33 @@ func (s *session) tokensID() string {
 	return cmp.Or(s.tokens.of, s.id)
 }
 
-// rare2 is optionalTexts of version 2.
+// rare2 is optionalTexts for version 2.
 func (s *session) rare2(claims *string) [4]*string {
 	return [...]*string{&s.sid, &s.hint, &s.user.Locale, claims}
 }
 
-// The flags of a record, in 16 bits. A record with one that is not known here
-// is of a later version, and is not read.
+// The flags of a record, in 16 bits. A record with an unknown flag is of a later version and is
+// not read.
 const (
 	hasVerifiedEmail = 1 << iota
-	hasOwnIssuer     // the provider's own: the print stands for its text
+	hasOwnIssuer     // the issuer is the provider's own, represented by the print
 	hasKept
 	hasData
 	hasAuthTime
 	hasBrowserOnly
 	hasRechecked
 	hasMark
-	hasRare    // and the bits above it, one for each
+	hasRare    // the first of the bits of optionalTexts
 	hasTokens  = hasRare << len([5]*string{})
 	tookTokens = hasTokens << 1
 	knownFlags = tookTokens<<1 - 1
 
-	hasRare2 = 1 << 4 // in the 8 bits of version 2, whose lower four are the same
+	hasRare2 = 1 << 4 // in version 2, whose 8 bits have the same lower four
 )
 
-// millis is a watermark as a record has it, in milliseconds of Unix time, or 0 if
-// there is none. It is rounded up, as stores may round it, so that a mark does not
-// rise by being read from another place.
+// millis returns a watermark as it is stored in a record, in Unix milliseconds, or 0 without
+// one. It is rounded up, as stores may round it, so that a watermark does not rise when it is
+// read from another store.
 func millis(mark time.Time) int64 {
 	if mark.IsZero() {
 		return 0
@@ -107,16 +108,16 @@ func millis(mark time.Time) int64 {
 	return mark.Add(time.Millisecond - 1).UnixMilli()
 }
 
-// issuers are the issuers of a provider's users.
+// issuers describes the issuers of a provider's users.
 type issuers struct {
 	own    string   // the issuer, or the namespace of a plain OAuth 2.0 provider
-	print  [8]byte  // of own, and of what Provider.VerifyClaims admits
-	print2 [8]byte  // of own: what records of version 2 have
+	print  [8]byte  // hash of own and, without TokenIssuer, of Admits
+	print2 [8]byte  // hash of own, as in records of version 2
 	more   bool     // Provider.TokenIssuer admits others
 	list   []string // all of them; nil if they are not known
 	openID bool     // it is not a plain OAuth 2.0 provider
 
-	// verify is Provider.VerifyClaims where Admits says what it demands, else nil.
+	// verify is Provider.VerifyClaims if Admits describes its requirements, else nil.
 	verify func(map[string]any) error
 }
 
@@ -125,16 +126,16 @@ func (p *Provider) issuers() *issuers {
 	i := &issuers{own: own, print: digest(own), print2: digest(own), more: p.TokenIssuer != nil, openID: p.Issuer != ""}
 	if i.more {
 		i.list = p.Admits
-	} else if len(p.Admits) > 0 { // nothing else says which users were admitted when the session began
+	} else if len(p.Admits) > 0 { // records which users were admitted when the session began
 		i.print = digest(slices.Insert(slices.Sorted(slices.Values(p.Admits)), 0, own)...)
 		i.verify = p.VerifyClaims
 	}
 	return i
 }
 
-// verified asks VerifyClaims about the user of a record of version 2, which does not
-// say what was admitted when the session began. It takes all claims: of a user without,
-// nothing is known, and the session lives on until it is renewed.
+// verified calls VerifyClaims for the user of a record of version 2, which does not record what
+// was admitted when the session began. VerifyClaims needs all claims: if the session does not
+// have them, it is valid until it is renewed.
 func (i *issuers) verified(u *User) bool {
 	if i.verify == nil || u.claims() == "" || !slices.Contains(u.claimNames(), "*") {
 		return true
@@ -151,7 +152,7 @@ func (i *issuers) admit(issuer string) bool {
 	return issuer == i.own
 }
 
-// encode encodes the record, with a version, since cookies outlive programs.
+// encode encodes the record. It begins with a version, since cookies outlive programs.
 func (k *sessions) encode(s *session) []byte {
 	u, from := s.user, k.issuers[s.user.Provider]
 	claims, names := u.claims(), u.claimNames()
@@ -214,10 +215,9 @@ func (k *sessions) encode(s *session) []byte {
 	return b
 }
 
-// decode reads a record into s, whose user's Groups are the room for those of
-// the record. It is false for a record that neither this version nor the one
-// before wrote, and for one of a provider that is not ours any more, or not the
-// same. What s and its user get shares the record's memory.
+// decode reads a record into s, whose user's Groups provide the room for those of the record. It
+// returns false if the record was written by another version than this one or the previous one,
+// or if its provider was removed or changed. s and its user share the record's memory.
 func (k *sessions) decode(record string, s *session) bool {
 	r := wire.NewReader(record)
 	version := r.Bytes(1)
@@ -257,8 +257,7 @@ func (k *sessions) decode3(r *wire.Reader, s *session) bool {
 	}
 	u.Provider = r.String()
 	from := k.issuers[u.Provider]
-	// Under the old name there may be another provider now, or one that admits
-	// others.
+	// The name may now belong to another provider, or to one that admits other users.
 	if from == nil || r.Bytes(len(from.print)) != string(from.print[:]) {
 		return false
 	}
@@ -279,10 +278,10 @@ func (k *sessions) decode2(r *wire.Reader, s *session) bool {
 	}
 	flags := int(head[0])
 	s.decodeTimes(r)
-	// Any mark that is not older than the session kills it: without one of its
-	// birth, the clocks decide, as they did. Nor does it say which IdleTimeout it
-	// began with: a copy can outlive the mark of its sign-out if that was longer, and is
-	// made longer again.
+	// The record has no watermark of its start, so the clocks decide, as in version 2: any
+	// watermark that is not older than the session revokes it. It has no IdleTimeout, either:
+	// if IdleTimeout was longer at the sign-in, then shortened and later lengthened again, a
+	// copy can outlive the watermark of its sign-out.
 	s.idle, s.mark = k.cfg.IdleTimeout, s.estimatedMark()
 	u.Provider = r.String()
 	from := k.issuers[u.Provider]
@@ -298,14 +297,13 @@ func (k *sessions) decode2(r *wire.Reader, s *session) bool {
 	rare := s.rare2(&claims)
 	u.decode(r, flags, flags/hasRare2, rare[:], &claims)
 	if !from.openID {
-		s.sid = "" // of the profile: it names no session of the provider's
+		s.sid = "" // a claim of the profile, which does not name a session at the provider
 	}
 	return r.OK() && from.admit(u.Issuer) && from.verified(u)
 }
 
-// identify returns what the session of a record is revoked by, whether or not the
-// rest of the record can be read. A record of version 2 does not say how long its
-// session lives.
+// identify returns the data needed to revoke the session of a record, even if the rest of the
+// record cannot be read. A record of version 2 does not have the idle timeout of its session.
 func identify(record string) sessionID {
 	r := wire.NewReader(record)
 	version := r.Bytes(1)
@@ -331,8 +329,8 @@ func (s *session) decodeTimes(r *wire.Reader) {
 	}
 }
 
-// decode reads the rest of a record: the user, and those of the rare texts whose
-// bits are set in there, claims among them.
+// decode reads the rest of a record: the user, and the optional texts, including claims, whose
+// bits are set in there.
 func (u *User) decode(r *wire.Reader, flags, there int, rare []*string, claims *string) {
 	u.EmailVerified = flags&hasVerifiedEmail != 0
 	for _, text := range u.texts() {
@@ -346,14 +344,14 @@ func (u *User) decode(r *wire.Reader, flags, there int, rare []*string, claims *
 	}
 	u.kept = noneKept
 	if flags&hasKept != 0 {
-		u.kept = &keptClaims{*claims, append([]string{}, r.Strings(nil)...)} // no nil, which would mean all
+		u.kept = &keptClaims{*claims, append([]string{}, r.Strings(nil)...)} // not nil, which would mean all claims
 	}
 	if flags&hasData != 0 {
 		u.Data = r.Map()
 	}
 }
 
-// keepClaims reduces the claims to those that stay.
+// keepClaims reduces the claims to those of that name; "*" keeps all.
 func (s *session) keepClaims(names []string) error {
 	names = append([]string{}, names...)
 	sent := s.user.claims()
@@ -367,7 +365,7 @@ func (s *session) keepClaims(names []string) error {
 			Reason: "the claims to keep are not strict JSON", Fix: "see error= for the defect"}
 	}
 	if slices.Contains(names, "*") {
-		delete(all, "nonce") // says nothing of the person, and would be on every page that shows the claims
+		delete(all, "nonce") // it does not describe the user, and would be on every page that shows the claims
 		return s.user.setClaims(all, names)
 	}
 	for _, name := range names {
@@ -381,8 +379,7 @@ func (s *session) keepClaims(names []string) error {
 	return s.user.setClaims(some, names)
 }
 
-// largest names what takes the most room in a session, for an error that asks to
-// make it smaller.
+// largest describes the largest parts of a session, for the error about its size.
 func (s *session) largest() string {
 	type field struct {
 		name string

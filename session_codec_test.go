@@ -29,8 +29,8 @@ import (
 	"github.com/ginauth/ginauth/internal/wire"
 )
 
-// A record with a time that cannot be read back would be a session that ends
-// with the request in which it began.
+// A record with a time that cannot be decoded would be a session that ends with the request in
+// which it began.
 func TestTimesThatARecordCannotHold(t *testing.T) {
 	far := time.Date(-5000, time.January, 1, 0, 0, 0, 0, time.UTC)
 	s := remembering(t, nil)
@@ -48,7 +48,7 @@ func TestTimesThatARecordCannotHold(t *testing.T) {
 	}
 }
 
-// goldenSession is a session that a program of an earlier version made.
+// goldenSession is a session that an earlier version created.
 type goldenSession struct {
 	Name    string         `json:"name"`
 	Cookies string         `json:"cookies"` // of the request
@@ -59,10 +59,10 @@ type goldenSession struct {
 	SID     string         `json:"sid"`
 }
 
-// goldenTime is when they were made.
+// goldenTime is the time at which they were created.
 var goldenTime = time.Date(2026, time.January, 2, 3, 4, 5, 678901000, time.UTC)
 
-// oneRecord is a session store that holds one record, whatever the cookie says.
+// oneRecord is a session store that returns one record for any cookie.
 type oneRecord struct {
 	text    string
 	deleted bool
@@ -87,7 +87,7 @@ func (o *oneRecord) Save(_ *http.Request, w http.ResponseWriter, s *gorilla.Sess
 
 func (*oneRecord) Options(sessions.Options) {}
 
-// goldenApp is the application that the sessions were made for, at a time.
+// goldenApp is the application of the golden sessions, at a time.
 type goldenApp struct {
 	t       *testing.T
 	now     time.Time
@@ -134,7 +134,7 @@ func newGoldenApp(t *testing.T, golden goldenSession, change ...func(*ginauth.Op
 	return a
 }
 
-// me asks who is signed in, and takes the cookies of the answer; nil is nobody.
+// me returns the signed-in user or nil, and stores the cookies of the response.
 func (a *goldenApp) me() *goldenSession {
 	a.t.Helper()
 	w := a.get("/me")
@@ -168,9 +168,9 @@ func (a *goldenApp) send(method, path string) *httptest.ResponseRecorder {
 	return w
 }
 
-// Sessions that the version before made are sessions, with all that is in them,
-// and stay so when they are renewed and written as this version does; they end
-// when they would have ended. An upgrade signs nobody out.
+// Sessions of the previous version are valid, with all their contents, also after they are
+// renewed in the format of this version; they end when they would have ended. An upgrade signs
+// no user out.
 func TestSessionsOfTheVersionBefore(t *testing.T) {
 	t.Parallel()
 	for _, golden := range goldenSessions(t) {
@@ -182,7 +182,7 @@ func TestSessionsOfTheVersionBefore(t *testing.T) {
 				t.Helper()
 				got := a.me()
 				if got == nil {
-					t.Fatalf("%s, nobody is signed in", when)
+					t.Fatalf("%s, no user is signed in", when)
 				}
 				got.End = got.End.UTC()
 				got.User.AuthTime = got.User.AuthTime.UTC()
@@ -208,12 +208,12 @@ func TestSessionsOfTheVersionBefore(t *testing.T) {
 				check("until its end", a)
 			}
 			if a.now = golden.End.Add(2 * time.Second); a.me() != nil {
-				t.Error("it outlives its end")
+				t.Error("the session outlives its absolute expiry")
 			}
 
 			idle := newGoldenApp(t, golden)
 			if idle.now = idle.now.Add(24*time.Hour + 2*time.Second); idle.me() != nil {
-				t.Error("it outlives the idle timeout")
+				t.Error("the session outlives the idle timeout")
 			}
 
 			a = newGoldenApp(t, golden)
@@ -244,7 +244,7 @@ func TestSessionsOfTheVersionBefore(t *testing.T) {
 			if golden.SID == "" {
 				return
 			}
-			// These have an ID token in the record, for the sign-out at the provider.
+			// These records contain an ID token for the sign-out at the provider.
 			for _, renewed := range []bool{false, true} {
 				a = newGoldenApp(t, golden)
 				if renewed {
@@ -267,8 +267,8 @@ func TestSessionsOfTheVersionBefore(t *testing.T) {
 	}
 }
 
-// They say neither when nor how the person authenticated, so that a check asks: the
-// AuthTime of their users may be that of the sign-in here.
+// They record neither when nor how the user authenticated, so a check requires authentication:
+// their AuthTime may be the time of the sign-in here.
 func TestSessionsOfTheVersionBeforeProveNothing(t *testing.T) {
 	t.Parallel()
 	for _, golden := range goldenSessions(t) {
@@ -289,7 +289,7 @@ func TestSessionsOfTheVersionBeforeProveNothing(t *testing.T) {
 	}
 }
 
-// goldenSessions returns what the version before made.
+// goldenSessions returns the sessions of the previous version.
 func goldenSessions(t *testing.T) (list []goldenSession) {
 	t.Helper()
 	text, err := os.ReadFile("testdata/session_v2/sessions.json")
@@ -302,7 +302,7 @@ func goldenSessions(t *testing.T) (list []goldenSession) {
 	return list
 }
 
-// goldenOf returns the one of that name.
+// goldenOf returns the session with that name.
 func goldenOf(t *testing.T, name string) goldenSession {
 	t.Helper()
 	list := goldenSessions(t)
@@ -313,15 +313,15 @@ func goldenOf(t *testing.T, name string) goldenSession {
 	return list[at]
 }
 
-// A session of the version before does not say what was admitted when it began. If it
-// has all claims, they are asked about; renewed, it is like any other.
+// A session of the previous version does not record what was admitted when it began. If it has
+// all claims, VerifyClaims is called with them; once renewed, it is like any other.
 func TestSessionsOfTheVersionBeforeEndWithWhatTheProviderAdmits(t *testing.T) {
 	t.Parallel()
 	admit := func(department string) func(o *ginauth.Options) {
 		return func(o *ginauth.Options) {
 			o.Providers[0].Admits = []string{"department=" + department}
 			o.Providers[0].VerifyClaims = func(claims map[string]any) error {
-				if claims["department"].(string) != department { // of a user without, it panics
+				if claims["department"].(string) != department { // it panics for a user without the claim
 					return errors.New("another department")
 				}
 				return nil
@@ -342,13 +342,12 @@ func TestSessionsOfTheVersionBeforeEndWithWhatTheProviderAdmits(t *testing.T) {
 		cookies := a.cookies
 		a = newGoldenApp(t, goldenSession{Cookies: cookies}, admit("another tenant"))
 		if a.now = a.now.Add(3 * time.Hour); tt.lives && a.me() != nil {
-			t.Errorf("the session %q, renewed, outlives what is admitted", tt.session)
+			t.Errorf("the session %q, renewed, is valid although its user is not admitted", tt.session)
 		}
 	}
 }
 
-// A user that the application signed in has no claims to ask about, even if all are
-// kept.
+// A user that the application signed in has no claims to verify, even if all are kept.
 func TestASignInOfTheApplicationInTheVersionBefore(t *testing.T) {
 	t.Parallel()
 	const ownIssuer, kept = 1 << 1, 1 << 2
@@ -372,12 +371,12 @@ func TestASignInOfTheApplicationInTheVersionBefore(t *testing.T) {
 		o.Providers[0].Admits, o.Providers[0].VerifyClaims = []string{"hd=idp.example"}, func(map[string]any) error { return errors.New("no hd") }
 	})
 	if a.me() == nil {
-		t.Error("nobody is signed in")
+		t.Error("no user is signed in")
 	}
 }
 
-// The sid of a plain OAuth 2.0 profile, which the version before kept, names no session
-// that the provider could end.
+// The sid of a plain OAuth 2.0 profile, which the previous version kept, does not identify a
+// session that the provider could end.
 func TestSIDOfAPlainProfileOfTheVersionBefore(t *testing.T) {
 	t.Parallel()
 	golden := goldenOf(t, "all")
@@ -395,8 +394,8 @@ func TestSIDOfAPlainProfileOfTheVersionBefore(t *testing.T) {
 	}
 }
 
-// wholeRecord is a record of version 3 with everything that it can have, as the
-// format was written down, not as the program writes it.
+// wholeRecord is a record of version 3 with every field, built from the specification of the
+// format, not by the program.
 type wholeRecord struct {
 	ID                                      string
 	Flags                                   uint16
@@ -434,7 +433,7 @@ func (w *wholeRecord) encode() []byte {
 	return wire.AppendMap(wire.AppendStrings(b, w.Kept), w.Data)
 }
 
-// decodeWhole is encode the other way round, for a record that has it all.
+// decodeWhole is the inverse of encode, for a record with every field.
 func decodeWhole(t *testing.T, record string) (w wholeRecord) {
 	t.Helper()
 	r := wire.NewReader(record)
@@ -466,8 +465,7 @@ func decodeWhole(t *testing.T, record string) (w wholeRecord) {
 	return w
 }
 
-// What a record has is there after it was renewed, also what this version does
-// not look at yet.
+// A renewed record keeps all its fields, also those that this version does not use yet.
 func TestARenewedRecordKeepsEverything(t *testing.T) {
 	t.Parallel()
 	s, _ := sitetest.NewSession(t, nil)
@@ -497,7 +495,7 @@ func TestARenewedRecordKeepsEverything(t *testing.T) {
 	if got, who := renewed(); got != nil || who != "ada" {
 		t.Fatalf("at first %q is signed in, and the record is %+v", who, got)
 	}
-	s.Clock.Advance(40 * time.Minute) // a tenth of its own idle timeout is 30
+	s.Clock.Advance(40 * time.Minute) // a tenth of its idle timeout is 30 minutes
 	got, who := renewed()
 	if got == nil || who != "ada" {
 		t.Fatalf("%q is signed in, and the record is %+v", who, got)
@@ -510,11 +508,11 @@ func TestARenewedRecordKeepsEverything(t *testing.T) {
 	}
 	s.Clock.Advance(4*time.Hour + 22*time.Minute)
 	if _, who := renewed(); strings.Contains(who, "ada") {
-		t.Error("it outlives its own idle timeout")
+		t.Error("the session outlives its own idle timeout")
 	}
 }
 
-// A sign-in puts into the record what the ID token says of the proof.
+// A sign-in records the ID token's claims about the authentication.
 func TestARecordHasWhatTheIDTokenSays(t *testing.T) {
 	t.Parallel()
 	s := sitetest.New(t, nil)
@@ -547,9 +545,8 @@ func TestARecordHasWhatTheIDTokenSays(t *testing.T) {
 	}
 }
 
-// What the provider admits is a part of what a session is checked against: with
-// several issuers, that of the session has to be among them; with one, nothing
-// else may have been admitted when the session began.
+// Provider.Admits is part of the checks of a session: with several issuers, the session's must
+// be among them; with one, Admits must be the same as when the session began.
 func TestSessionsEndWithWhatTheProviderAdmits(t *testing.T) {
 	t.Parallel()
 	one, two := sitetest.Nowhere, sitetest.Nowhere
@@ -607,9 +604,8 @@ func TestSessionsEndWithWhatTheProviderAdmits(t *testing.T) {
 	}
 }
 
-// Two replicas whose clocks differ: signing out everywhere at one ends the
-// sessions that began at the other, and a sign-in afterwards lives, whichever of
-// them is ahead.
+// Two replicas whose clocks differ: signing out everywhere at one ends the sessions that began
+// at the other, and a later sign-in stays valid, whichever clock is ahead.
 func TestLogoutEverywhereByTwoClocks(t *testing.T) {
 	t.Parallel()
 	for name, ahead := range map[string]time.Duration{"the other clock is ahead": 50 * time.Second, "the other clock is behind": -50 * time.Second, "the clocks agree": 0} {
@@ -642,11 +638,11 @@ func TestLogoutEverywhereByTwoClocks(t *testing.T) {
 				return strings.Join(in, " ")
 			}
 			const both, none = "200 200", "401 401"
-			for round := range 3 { // the second mark is set where the first one may be in the future
+			for round := range 3 { // the second mark is written where the first may be in the future
 				lines := []string{one.Mint(ada), other.Mint(ada)}
 				for i, line := range lines {
 					if got := alive(line); got != both {
-						t.Fatalf("round %d: session %d is answered %s", round, i, got)
+						t.Fatalf("round %d: session %d gets %s", round, i, got)
 					}
 				}
 				for _, s := range []*sitetest.Site{one, other} {
@@ -662,14 +658,14 @@ func TestLogoutEverywhereByTwoClocks(t *testing.T) {
 				}
 			}
 			if got := alive(one.Mint(&ginauth.User{Provider: ada.Provider, Issuer: ada.Issuer, Subject: "grace"})); got != both {
-				t.Errorf("somebody else is answered %s", got)
+				t.Errorf("another user gets %s", got)
 			}
 		})
 	}
 }
 
-// A session's own idle timeout is the one of its sign-in: longer ones in the
-// options count for later sessions, and shorter ones at once.
+// A session has the idle timeout of its sign-in: a longer one in the options applies to later
+// sessions, a shorter one immediately.
 func TestIdleTimeoutIsSealed(t *testing.T) {
 	t.Parallel()
 	var c sitetest.Clock
@@ -695,20 +691,20 @@ func TestIdleTimeoutIsSealed(t *testing.T) {
 	line := before.Mint(&ginauth.User{Provider: sitetest.Nowhere.Name, Subject: "ada"})
 	c.Advance(110 * time.Minute)
 	if got := ask(longer, line); got != http.StatusOK {
-		t.Errorf("before its idle timeout it is answered %d", got)
+		t.Errorf("before its idle timeout it gets %d", got)
 	}
 	if got := ask(shorter, line); got != http.StatusUnauthorized {
-		t.Errorf("with a shorter one it is answered %d", got)
+		t.Errorf("with a shorter one it gets %d", got)
 	}
 	c.Advance(11 * time.Minute)
 	if got := ask(longer, line); got != http.StatusUnauthorized {
-		t.Errorf("after its idle timeout it is answered %d", got)
+		t.Errorf("after its idle timeout it gets %d", got)
 	}
 }
 
-// Update says nothing of when a session was seen: a handler that was under way
-// while somebody signed out may call it hours later, and what it writes must be
-// over when the mark of the sign-out goes.
+// Update does not renew a session: a handler that was running during a sign-out may call it
+// hours later, and the session that it writes must have expired when the mark of the sign-out
+// expires.
 func TestUpdateDoesNotProlong(t *testing.T) {
 	t.Parallel()
 	s, _ := sitetest.NewSession(t, func(_ *sitetest.Site, o *ginauth.Options) { o.IdleTimeout = time.Hour })
@@ -735,7 +731,7 @@ func TestUpdateDoesNotProlong(t *testing.T) {
 	if _, record := sitetest.RecordOf(t, sitetest.SessionBox(t, s), saved); !strings.Contains(record, "\x01k\x01v") {
 		t.Fatal("the slow request saved nothing")
 	}
-	s.Clock.Advance(13 * time.Minute) // the mark of the sign-out is gone
+	s.Clock.Advance(13 * time.Minute) // the mark of the sign-out has expired
 	s.As("grace")
 	if who := s.Stolen(saved); who != "" {
 		t.Errorf("%q is signed in again", who)

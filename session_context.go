@@ -10,9 +10,9 @@ import (
 	"github.com/gin-gonic/gin"
 )
 
-// SessionContext returns a context that ends with the session of the request, for handlers
-// that keep a connection open, such as WebSockets and event streams: a guard checks the session
-// only when the request begins. It ends
+// SessionContext returns a context that ends with the session of the request, for handlers that
+// keep a connection open, such as WebSockets and event streams: a guard checks the session only
+// when the request begins. The context ends
 //
 //   - when the session is revoked, in this process or at another replica: by a sign-out, by
 //     [Auth.LogoutEverywhere], by the provider (back-channel logout), or because a later sign-in
@@ -26,17 +26,17 @@ import (
 //
 // In the first three cases [context.Cause] is an [*Error]: [ErrUnauthenticated], or
 // [ErrInvalidToken] for the user of an access token, whose context ends when the token expires
-// or the user is signed out everywhere. It is [ErrStoreUnavailable] if [Options.Revocations]
-// has failed for a minute; until then a failure ends no context. The context of a user of
+// or the user is signed out everywhere. It is [ErrStoreUnavailable] if [Options.Revocations] has
+// failed for a minute; until then a failure ends no context. The context of a user of
 // [Hooks.Authenticate] ends with the request. Without a user, because no [Auth.RequireAuth] or
-// [Auth.LoadUser] is in front of the handler, or none is signed in, the context has ended
-// already. Opaque access tokens are not introspected again, and Check functions and
-// [Provider.Recheck] do not run again.
+// [Auth.LoadUser] is in front of the handler, or because no user is signed in, the returned
+// context has already ended. Opaque access tokens are not introspected again, and Check
+// functions and [Provider.Recheck] do not run again.
 //
 // The context ends within half a second, if [Options.Revocations] is the default or [Cached].
-// With another store, this applies to sign-outs in this process; those at other replicas take
-// up to ten seconds, and longer if the store needs more than that to answer one query for each
-// open context. One goroutine watches all contexts while there are any.
+// With another store, this applies to sign-outs in this process; those at other replicas take up
+// to ten seconds, and longer if the store needs more time for one query for each open context.
+// One goroutine watches all contexts while there are any.
 func (a *Auth) SessionContext(c *gin.Context) context.Context {
 	request := c.Request.Context()
 	v := a.authenticated(c)
@@ -45,7 +45,7 @@ func (a *Auth) SessionContext(c *gin.Context) context.Context {
 		end(&Error{Code: ErrUnauthenticated, ID: "session.unauthenticated", Op: "watch session", Reason: "no user is signed in", Fix: "add RequireAuth to this route"})
 		return ctx
 	}
-	if v.opened.expires == 0 { // of Hooks.Authenticate
+	if v.opened.expires == 0 { // a user of Hooks.Authenticate
 		return request
 	}
 	ctx, end := context.WithCancelCause(request)
@@ -57,18 +57,18 @@ func (a *Auth) SessionContext(c *gin.Context) context.Context {
 
 const (
 	watchEvery  = 250 * time.Millisecond
-	askEvery    = 10 * time.Second // if the answer is not in memory
+	askEvery    = 10 * time.Second // if revocations are not in memory
 	watchOutage = time.Minute
 )
 
 // watched is a context of SessionContext.
 type watched struct {
 	opened   *opened
-	registry *registry // that admits the user
+	registry *registry // the registry that admits the user
 	end      context.CancelCauseFunc
 	valid    time.Time // when the session was last known not to be revoked
 	askAt    time.Time
-	expires  int64            // this and the next are those of opened, which a round need not touch: it takes half the time
+	expires  int64            // copies of two fields of opened, so that a round need not access it, which halves its time
 	keys     [4]RevocationKey // of the session
 }
 
@@ -80,8 +80,8 @@ func (w *watched) finish(id, reason, fix string) {
 	w.end(e)
 }
 
-// sessionWatcher ends contexts of SessionContext. Polling bounds the delay whatever happens to
-// the store: a revocation that is not received is read.
+// sessionWatcher ends contexts of SessionContext. Polling bounds the delay even if the store
+// fails: a revocation that is not received is read.
 type sessionWatcher struct {
 	auth *Auth
 
@@ -109,8 +109,8 @@ func (s *sessionWatcher) remove(w *watched) {
 	s.open.Store(int64(len(s.all)))
 }
 
-// revoked notes a revocation in this process, so that the sessions with that key are looked at
-// next.
+// revoked notes a revocation in this process, so that the next round checks the sessions with
+// that key.
 func (s *sessionWatcher) revoked(key RevocationKey) {
 	if s.open.Load() == 0 {
 		return
@@ -123,7 +123,7 @@ func (s *sessionWatcher) revoked(key RevocationKey) {
 	s.raised[key] = struct{}{}
 }
 
-// run looks at all contexts every watchEvery, until there are none.
+// run checks all contexts every watchEvery, until there are none.
 func (s *sessionWatcher) run() {
 	tick := time.NewTicker(watchEvery)
 	defer tick.Stop()
@@ -136,14 +136,14 @@ func (s *sessionWatcher) run() {
 	}
 }
 
-// round is one look at all contexts. Its memory is reused.
+// round is one check of all contexts. Its memory is reused.
 type round struct {
 	watcher *sessionWatcher
 	all     []*watched
 	raised  map[RevocationKey]struct{}
 }
 
-// begin copies what is to be looked at. It returns false if there is nothing.
+// begin copies the contexts to check. It returns false if there are none.
 func (r *round) begin() bool {
 	s := r.watcher
 	s.mu.Lock()
@@ -161,8 +161,8 @@ func (r *round) begin() bool {
 	return true
 }
 
-// look ends the contexts whose sessions have ended. After Options.Revocations has failed once
-// it is not asked again in this round: each question may take as long as the store's timeout.
+// look ends the contexts whose sessions have ended. After Options.Revocations has failed once,
+// it is not queried again in this round: each query may take as long as the store's timeout.
 func (r *round) look() {
 	a := r.watcher.auth
 	g, now, clock := a.providers.Load(), time.Now(), a.cfg.Now().UnixMicro()
@@ -193,7 +193,7 @@ func (r *round) look() {
 	}
 }
 
-// admits reports whether the user of a session or an access token may come from these providers.
+// admits reports whether these providers admit the user of a session or an access token.
 func (g *registry) admits(o *opened) bool {
 	cl := g.clients[o.user.Provider]
 	return cl != nil && cl.issuers.admit(o.user.Issuer) && (o.id != "" || cl.provider.Audience != "")
@@ -207,8 +207,8 @@ func (r *round) isDue(w *watched, now time.Time) bool {
 	})
 }
 
-// askEvery returns how often revocations are read for a context: at every round if the answer
-// is in memory.
+// askEvery returns how often revocations are read for a context: at every round if they are in
+// memory.
 func (c *config) askEvery() time.Duration {
 	switch c.Revocations.(type) {
 	case *memoryRevocations, *cachedRevocations:

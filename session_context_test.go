@@ -18,8 +18,8 @@ import (
 	"github.com/ginauth/ginauth/internal/sitetest"
 )
 
-// live is an application with a route that keeps connections open. Its requests are made
-// without a network, so that it can run in a bubble of synctest.
+// live is an application with a route that keeps connections open. Its requests use no network,
+// so that it can run in a synctest bubble.
 type live struct {
 	*gin.Engine
 	t       *testing.T
@@ -57,7 +57,7 @@ func newLive(t *testing.T, change func(*ginauth.Options)) *live {
 	return l
 }
 
-// do makes a request with the context, and returns the cookies of the response.
+// do sends a request with the context, and returns the cookies of the response.
 func (l *live) do(ctx context.Context, method, path, cookies string) string {
 	l.t.Helper()
 	r := httptest.NewRequestWithContext(ctx, method, "https://app.example.com"+path, nil)
@@ -89,7 +89,7 @@ func (l *live) open(cookies string) (session context.Context, hangUp func()) {
 	return l.calls, cancel
 }
 
-// end ends all connections, and waits until nothing is left of them: else synctest fails.
+// end ends all connections, and waits for their goroutines: otherwise synctest fails.
 func (l *live) end() {
 	for _, hangUp := range l.hangUps {
 		hangUp()
@@ -120,7 +120,7 @@ func (l *live) wantEnd(ctx context.Context, code ginauth.Code, id string) {
 // ErrUnauthenticated and this ID are the cause after a revocation.
 const revoked = "session.revoked"
 
-// withLive runs a test whose clock is that of synctest.
+// withLive runs a test with the clock of synctest.
 func withLive(t *testing.T, change func(*ginauth.Options), test func(t *testing.T, l *live)) {
 	t.Helper()
 	synctest.Test(t, func(t *testing.T) {
@@ -223,8 +223,8 @@ func TestSessionContextOfAnOwnCredential(t *testing.T) {
 	})
 }
 
-// A store that fails ends no context for a minute, and then all. A store that is not in memory
-// is asked about each context every ten seconds, and at once after a sign-out in this process.
+// A failing store ends no context for a minute, and then all. A store that is not in memory is
+// queried for each context every ten seconds, and immediately after a sign-out in this process.
 func TestSessionContextWhileTheStoreFails(t *testing.T) {
 	store := new(sitetest.BrokenRevocations)
 	shared := func(o *ginauth.Options) { o.Revocations = store }

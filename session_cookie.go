@@ -10,10 +10,10 @@ import (
 	"github.com/ginauth/ginauth/internal/seal"
 )
 
-const maxCookies = 2 // of a session: proxies take 8 KB of a header line
+const maxCookies = 2 // of a session: proxies accept header lines of 8 KB
 
-// The first character of the first cookie says whether a second one belongs to it,
-// so that one left behind by a longer session is not taken for its rest.
+// The first character of the first cookie records whether a second one belongs to it, so that a
+// second cookie that a longer session left behind is not used.
 const (
 	wholeCookie = '1'
 	splitCookie = '2'
@@ -28,8 +28,8 @@ type cookieBackend struct {
 	second string // name of the other cookie
 }
 
-// save implements sessionBackend. It takes back a second cookie that the browser
-// has and the record does not need.
+// save implements sessionBackend. It expires a second cookie that the browser has and the record
+// does not need.
 func (b *cookieBackend) save(w http.ResponseWriter, r *http.Request, record sessionRecord) error {
 	out, size := w.Header(), seal.Size(len(record.data))
 	room := (cookieLimit - len(b.second) - 1) &^ 3 // see OpenParts
@@ -51,8 +51,9 @@ func (b *cookieBackend) save(w http.ResponseWriter, r *http.Request, record sess
 // delete implements sessionBackend: the cookie is the record.
 func (b *cookieBackend) delete(http.ResponseWriter, *http.Request) error { return nil }
 
-// load implements sessionBackend. Of several cookies of one name, those that open are used. If
-// they hold two sessions, the request is ambiguous: load returns neither, and expires both.
+// load implements sessionBackend. Of several cookies of one name, it uses those that can be
+// opened. If they hold two sessions, the request is ambiguous: load returns neither, and expires
+// both.
 func (b *cookieBackend) load(w http.ResponseWriter, r *http.Request) (found *opened, err error) {
 	now := cookie.Current(w, r, b.name, b.second).Header
 	if text := cookie.Only(now, b.name); text != "" && text[0] == wholeCookie { // nearly always
@@ -86,8 +87,7 @@ func (b *cookieBackend) ids(w http.ResponseWriter, r *http.Request) (ids []sessi
 	return ids, found
 }
 
-// each calls do for what may be the sealed record of a request, in one cookie or
-// in two.
+// each calls do for each possible sealed record of a request, in one cookie or in two.
 func (b *cookieBackend) each(in http.Header, do func(text, rest string)) {
 	var first, second [maxCopies]string
 	var n, m int

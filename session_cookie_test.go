@@ -33,7 +33,7 @@ func TestClearedCookiesAreNotCached(t *testing.T) {
 	}
 }
 
-// What makes a session too large is named: what is large, or else the largest.
+// The error for a session that is too large names its large parts, or else the largest.
 func TestWhatMakesASessionTooLarge(t *testing.T) {
 	t.Parallel()
 	s := sitetest.New(t, nil)
@@ -50,8 +50,8 @@ func TestWhatMakesASessionTooLarge(t *testing.T) {
 	}
 }
 
-// Two different sessions in one request are refused, however often one of them is there:
-// the right one cannot be told. The same session twice is accepted.
+// Two different sessions in one request are rejected, even if one of them occurs more often: the
+// right one is unknown. The same session twice is accepted.
 func TestTwoSessionsInOneRequest(t *testing.T) {
 	t.Parallel()
 	inStore := sitetest.NewStore(t, memstore.NewStore([]byte("the store's secret")))
@@ -71,15 +71,15 @@ func TestTwoSessionsInOneRequest(t *testing.T) {
 		if got := f.Stolen(first + "; " + first); got != "ada" {
 			t.Errorf("in %s: one session that is there twice is %q", home, got)
 		}
-		// This clears them where they are in a store.
+		// This clears them if they are in a store.
 		if got := f.Stolen(first + "; " + second + "; " + second); got != "" {
 			t.Errorf("in %s: two sessions, one of them twice, are %q", home, got)
 		}
 	}
 }
 
-// One cookie, or two, and back to one: the second must go, or it would be
-// taken for a part of a session that it is none of.
+// One cookie, then two, then one again: the second must be removed, or it would be read as part
+// of another session.
 func TestSessionSize(t *testing.T) {
 	t.Parallel()
 	s, update := sitetest.NewSession(t, nil)
@@ -104,7 +104,7 @@ func TestSessionSize(t *testing.T) {
 	if refused := s.Browser.RefusedCookies(); len(refused) > 0 {
 		t.Errorf("the browser refused %q", refused)
 	}
-	// In one answer, too.
+	// In one response, too.
 	s.Guard("/both", func(c *gin.Context) {
 		for _, n := range []int{5000, 0} {
 			if err := s.Auth.Update(c, func(u *ginauth.User) { u.Groups = sitetest.Groups(n) }); err != nil {

@@ -20,7 +20,7 @@ import (
 )
 
 const (
-	recordKey   = "ginauth" // the one value that we keep in a store's session
+	recordKey   = "ginauth" // the only value in a store's session
 	bindingSize = 32        // bytes
 )
 
@@ -50,7 +50,7 @@ type binding struct {
 	old  bool   // the id is sealed under an old key
 }
 
-// bindings returns the binding cookies of a request that open.
+// bindings returns the binding cookies of a request that can be opened.
 func (b *storeBackend) bindings(r *http.Request) (list []binding) {
 	for _, value := range cookie.Values(r.Header, b.bindingName(), maxCopies) {
 		text, sealed, _ := strings.Cut(value, ".")
@@ -74,8 +74,8 @@ func (b *storeBackend) ids(w http.ResponseWriter, r *http.Request) (ids []sessio
 	return ids, found
 }
 
-// load implements sessionBackend. Of several cookies of one name, those that belong together
-// and open are used. If they hold two sessions, the request is ambiguous: load returns
+// load implements sessionBackend. Of several cookies of one name, it uses those that belong
+// together and can be opened. If they hold two sessions, the request is ambiguous: load returns
 // neither, and ends both.
 func (b *storeBackend) load(w http.ResponseWriter, r *http.Request) (found *opened, err error) {
 	two := false
@@ -101,13 +101,13 @@ func (b *storeBackend) load(w http.ResponseWriter, r *http.Request) (found *open
 
 // stored is a candidate for a request's session: a text in the store and a binding.
 type stored struct {
-	request *http.Request // with the store's cookie of this session alone
+	request *http.Request // with only the store's cookie of this session
 	session *gorilla.Session
 	text    string
 	binding binding
 }
 
-// opens reports whether it is a session.
+// opens reports whether a candidate is a session.
 func (b *storeBackend) opens(s stored) bool {
 	record, _, _ := b.box.Open(s.text, b.bound(s.binding.text))
 	return len(record) > sessionIDSize && record[1:1+sessionIDSize] == s.binding.id
@@ -118,7 +118,7 @@ func (b *storeBackend) each(w http.ResponseWriter, r *http.Request, do func(stor
 	r = cookie.Current(w, r, b.name, b.bindingName())
 	bindings := b.bindings(r)
 	if len(bindings) == 0 {
-		return nil // and the store is not asked
+		return nil // without a query to the store
 	}
 	for _, value := range cookie.Values(r.Header, b.name, maxCopies) {
 		one := b.with(r, value)
@@ -165,11 +165,11 @@ func (b *storeBackend) open(r *http.Request) (*gorilla.Session, error) {
 	return s, nil
 }
 
-// absent reports whether a store's error means that the session does not exist, or
-// cannot be read. Texts are compared where a type would have to be imported, or
-// there is none: "memcache: cache miss" (bradfitz/gomemcache of 2026-04), "mc: not
-// found" (memcachier/mc v2.0.1, v3.0.3), "gob: …" (encoding/gob of Go 1.26). An unexpected EOF does not count: gob returns
-// it for a record that was cut, but clients return it for a connection that was.
+// absent reports whether a store's error means that the session does not exist or cannot be
+// decoded. It compares texts where the type would have to be imported or does not exist:
+// "memcache: cache miss" (bradfitz/gomemcache of 2026-04), "mc: not found" (memcachier/mc
+// v2.0.1, v3.0.3), "gob: …" (encoding/gob of Go 1.26). An unexpected EOF does not count: gob
+// returns it for a truncated record, but clients return it for a broken connection.
 func absent(err error) bool {
 	if broken, ok := errors.AsType[securecookie.Error](err); ok && broken.IsDecode() { // MultiError is one, too
 		return true
@@ -203,7 +203,7 @@ func (b *storeBackend) save(w http.ResponseWriter, r *http.Request, record sessi
 // receives a request without its cookie, since some stores prefer the id there to the
 // session's; the old record is deleted.
 func (b *storeBackend) create(w http.ResponseWriter, r *http.Request, record sessionRecord) error {
-	_ = b.delete(w, r) // it is revoked already; that it stays a while does no harm
+	_ = b.delete(w, r) // it is already revoked, so it may remain for a while
 	s, err := b.open(b.with(r, ""))
 	if err != nil {
 		return err
@@ -229,7 +229,7 @@ func (b *storeBackend) write(w http.ResponseWriter, r *http.Request, s *gorilla.
 		}
 	}
 	for _, line := range out["Set-Cookie"] {
-		if record.browserOnly { // stores take the life of their record for that of the cookie
+		if record.browserOnly { // stores use the life of the record for the cookie, too
 			line = cookie.WithoutLife(line)
 		}
 		cookie.Put(w.Header(), line)
@@ -257,11 +257,10 @@ func (b *storeBackend) saveTo(r *http.Request, out discard, s *gorilla.Session) 
 	return storeFailed("write session", err)
 }
 
-// isTooLarge recognizes the error of a store that has no room for a record. None has
-// a type for it: "the value is too long" (securecookie v1.1.2), "the value to store
-// is too big" (redistore v1.4.1), "object too large for cache" (memcached), "value
-// too long for type" (PostgreSQL), "Data too long for column" (MySQL), "string or
-// blob too big" (SQLite).
+// isTooLarge recognizes the error of a store that cannot hold a record of that size. No store
+// has a type for it: "the value is too long" (securecookie v1.1.2), "the value to store is too
+// big" (redistore v1.4.1), "object too large for cache" (memcached), "value too long for type"
+// (PostgreSQL), "Data too long for column" (MySQL), "string or blob too big" (SQLite).
 func isTooLarge(err error) bool {
 	text := err.Error()
 	return strings.Contains(text, "too long") || strings.Contains(text, "too big") || strings.Contains(text, "too large")

@@ -28,8 +28,7 @@ import (
 	"github.com/ginauth/ginauth/internal/storetest"
 )
 
-// The suite of a session's homes that need no server. Module stores has those
-// that do.
+// The suite for the session stores that need no server. Module stores tests those that do.
 func TestSessionsInSealedCookies(t *testing.T) {
 	t.Parallel()
 	storetest.Run(t, storetest.Home{TooLarge: 6500, Limit: "two cookies hold"})
@@ -49,8 +48,7 @@ func TestSessionsInEncryptedCookies(t *testing.T) {
 	}})
 }
 
-// A store that sets whatever cookie it is asked to, and leaves it to browsers
-// to drop those that are too large.
+// A store that sets cookies of any size, so that browsers drop those that are too large.
 func TestSessionsInBoundlessCookies(t *testing.T) {
 	t.Parallel()
 	storetest.Run(t, storetest.Home{TooLarge: 4000, Limit: "4096", Open: func(testing.TB) storetest.Opened {
@@ -75,7 +73,7 @@ func TestSessionsInMemory(t *testing.T) {
 	}})
 }
 
-// dumpMemory prints the map in a memstore, which nothing exports.
+// dumpMemory prints the map in a memstore, which is unexported.
 func dumpMemory(store any) string {
 	v := reflect.ValueOf(store).Elem().FieldByName("MemStore").Elem().FieldByName("cache").Elem().FieldByName("data")
 	return fmt.Sprint(v)
@@ -139,14 +137,14 @@ func dumpFiles(t testing.TB, dir string) string {
 	return b.String()
 }
 
-// storeError is a store's way to say something in words alone.
+// storeError is an error of a store that has only a text.
 type storeError string
 
 func (e storeError) Error() string { return string(e) }
 
-// Stores say in their own ways that there is no such session, which is nobody
-// signed in. Everything else is a store that fails, and nobody can say who it
-// is: 503.
+// Stores report in different ways that a session does not exist, which means that no user is
+// signed in. Any other error is a failure of the store: the user is unknown, and the response is
+// 503.
 func TestWhatStoresSayOfSessionsThatAreNotThere(t *testing.T) {
 	t.Parallel()
 	codec := securecookie.New([]byte(strings.Repeat("k", 32)), nil)
@@ -180,8 +178,7 @@ func TestWhatStoresSayOfSessionsThatAreNotThere(t *testing.T) {
 	}
 }
 
-// oddStore is a store that counts its reads, and sees or answers them in its
-// own way.
+// oddStore is a store that counts its reads, and can observe or replace their results.
 type oddStore struct {
 	memstore.Store
 	reads atomic.Int64
@@ -205,12 +202,12 @@ func (o *oddStore) New(r *http.Request, name string) (*gorilla.Session, error) {
 
 const storeSecret = "the store's secret"
 
-// inStore is a site whose sessions are in a store, without a provider to ask.
+// inStore is a site whose sessions are in a store, without requests to a provider.
 func inStore(t *testing.T, o *oddStore) *sitetest.Site {
 	return remembering(t, func(opts *ginauth.Options) { opts.Sessions = o })
 }
 
-// send is visit that returns the answer's cookies too.
+// send is visit, and also returns the cookies of the response.
 func send(s *sitetest.Site, method, path, cookies string) *httptest.ResponseRecorder {
 	r := httptest.NewRequest(method, s.URL+path, nil)
 	r.Header.Set("Cookie", cookies)
@@ -219,14 +216,14 @@ func send(s *sitetest.Site, method, path, cookies string) *httptest.ResponseReco
 	return w
 }
 
-// shown says whether these cookies are somebody's.
+// shown reports whether a user is signed in with these cookies.
 func shown(s *sitetest.Site, cookies string) bool {
 	s.T.Helper()
 	return send(s, "GET", "/show", cookies).Code == http.StatusOK
 }
 
-// A session in a store takes two cookies. Those of two users together are
-// refused, and do not end the session whose id is among them.
+// A session in a store has two cookies. A mix of two users' cookies is rejected, and does not
+// end the session whose id is among them.
 func TestAnIDAloneDeletesNothing(t *testing.T) {
 	t.Parallel()
 	s := inStore(t, newOddStore())
@@ -241,7 +238,7 @@ func TestAnIDAloneDeletesNothing(t *testing.T) {
 	}
 }
 
-// Every session has a secret of its own.
+// Every session has a separate secret.
 func TestBindingsDiffer(t *testing.T) {
 	t.Parallel()
 	s := inStore(t, newOddStore())
@@ -255,7 +252,7 @@ func TestBindingsDiffer(t *testing.T) {
 	}
 }
 
-// A store that takes the id of a new session from the request finds none there.
+// A store that reads the id of a new session from the request finds none there.
 func TestANewSessionIsAskedForWithoutACookie(t *testing.T) {
 	t.Parallel()
 	o := newOddStore()
@@ -268,7 +265,7 @@ func TestANewSessionIsAskedForWithoutACookie(t *testing.T) {
 	s.Mint(grace())
 }
 
-// What a store said is in the log, whatever else it returned.
+// The error of a store is in the log, regardless of what else the store returned.
 func TestWhatAStoreReturnsBesideAnError(t *testing.T) {
 	t.Parallel()
 	for name, tt := range map[string]struct {
@@ -285,13 +282,13 @@ func TestWhatAStoreReturnsBesideAnError(t *testing.T) {
 		cookies := s.Mint(grace())
 		o.say = func() (*gorilla.Session, error) { return tt.session, tt.err }
 		if w := send(s, "GET", "/show", cookies); w.Code != http.StatusServiceUnavailable || !strings.Contains(s.Logs.String(), tt.log) || strings.Contains(s.Logs.String(), "panic") {
-			t.Errorf("%s: answered %d\n%s", name, w.Code, s.Logs)
+			t.Errorf("%s: the status is %d\n%s", name, w.Code, s.Logs)
 		}
 	}
 }
 
-// A store with several keys that can read a cookie with none of them has no such
-// session, and does not fail.
+// If a store with several keys cannot read a cookie with any of them, the session does not
+// exist; this is not a failure.
 func TestAStoreOfSeveralKeysThatReadsNothing(t *testing.T) {
 	t.Parallel()
 	s := remembering(t, func(o *ginauth.Options) {
@@ -299,12 +296,12 @@ func TestAStoreOfSeveralKeysThatReadsNothing(t *testing.T) {
 	})
 	id, binding, _ := strings.Cut(s.Mint(grace()), "; ")
 	if w := send(s, "GET", "/show", id+"x; "+binding); w.Code != http.StatusUnauthorized {
-		t.Errorf("answered %d\n%s", w.Code, s.Logs)
+		t.Errorf("the status is %d\n%s", w.Code, s.Logs)
 	}
 }
 
-// Who signs out asks a store that fails once, not again to clear what could not
-// be read.
+// A sign-out reads a failing store once, and does not try again to delete a record that could
+// not be read.
 func TestSignOutAsksAFailingStoreOnce(t *testing.T) {
 	t.Parallel()
 	o := newOddStore()
@@ -314,11 +311,11 @@ func TestSignOutAsksAFailingStoreOnce(t *testing.T) {
 	before := o.reads.Load()
 	send(s, "POST", "/out", cookies)
 	if n := o.reads.Load() - before; n != 1 {
-		t.Errorf("asked %d times", n)
+		t.Errorf("called %d times", n)
 	}
 }
 
-// Who has nothing of ours is told to forget nothing.
+// A browser without ginauth's cookies gets no Set-Cookie header that would delete them.
 func TestSignOutOfNobodySetsNothing(t *testing.T) {
 	t.Parallel()
 	for name, s := range map[string]*sitetest.Site{"a cookie": remembering(t, nil), "a store": inStore(t, newOddStore())} {
@@ -328,20 +325,20 @@ func TestSignOutOfNobodySetsNothing(t *testing.T) {
 	}
 }
 
-// Two sessions in one request are both over when it signs out.
+// If a request with two sessions signs out, both end.
 func TestSignOutOfTwoSessions(t *testing.T) {
 	t.Parallel()
 	for name, s := range map[string]*sitetest.Site{"cookies": remembering(t, nil), "a store": inStore(t, newOddStore())} {
 		first, second := s.Mint(grace()), s.Mint(grace())
 		send(s, "POST", "/out", first+"; "+second)
 		if shown(s, first) || shown(s, second) {
-			t.Errorf("%s: one of two sessions is left", name)
+			t.Errorf("%s: one of two sessions remains", name)
 		}
 	}
 }
 
-// A browser that never got the cookie which goes with a record under the new key
-// gets it with its next request, before the old key is taken away.
+// A browser that never received the cookie for a record under the new key receives it with its
+// next request, before the old key is removed.
 func TestABindingUnderAnOldKeyIsReplaced(t *testing.T) {
 	t.Parallel()
 	o, newKey := newOddStore(), "7c9e6679f4e1b3a85d20c7f8e9ab1432c56d78e09fa1b2c3d4e5f60718293a4b"
@@ -361,11 +358,11 @@ func TestABindingUnderAnOldKeyIsReplaced(t *testing.T) {
 	}
 	alone := remembering(t, func(opts *ginauth.Options) { opts.Sessions, opts.Keys = o, []string{newKey} })
 	if again.Code != http.StatusOK || !shown(alone, strings.Join(pairs, "; ")) {
-		t.Errorf("after the old key is gone, nobody is signed in with %q", pairs)
+		t.Errorf("after the old key was removed, no user is signed in with %q", pairs)
 	}
 }
 
-// fullStore is a store that does not take what it is given.
+// fullStore is a store that rejects records.
 type fullStore struct {
 	ginsessions.Store
 	err error
@@ -373,8 +370,8 @@ type fullStore struct {
 
 func (f *fullStore) Save(*http.Request, http.ResponseWriter, *gorilla.Session) error { return f.err }
 
-// Stores say in their own words that a record is too large: that is the
-// application's to mend, and not an outage.
+// Stores have different errors for a record that is too large: the application must fix this,
+// and it is not an outage.
 func TestWhatStoresSayOfRecordsThatAreTooLarge(t *testing.T) {
 	t.Parallel()
 	for text, code := range map[string]ginauth.Code{
@@ -388,8 +385,7 @@ func TestWhatStoresSayOfRecordsThatAreTooLarge(t *testing.T) {
 	}
 }
 
-// storeLine are the browser's cookies of its session, as a thief would send
-// them.
+// storeLine returns the Cookie header of the browser's session, as a thief would send it.
 func storeLine(f *sitetest.Flow) string {
 	f.T.Helper()
 	var pairs []string
@@ -407,7 +403,7 @@ func TestSignOutNeedsNoStore(t *testing.T) {
 	for _, test := range []struct {
 		name   string
 		fails  error
-		status int // of /me meanwhile
+		status int // of /me in the meantime
 		out    int // of the sign-out
 	}{
 		{"a store that takes its failure for no such session", nil, 401, 204},
@@ -441,8 +437,8 @@ func TestSignOutNeedsNoStore(t *testing.T) {
 	}
 }
 
-// A sign-in ends the session that it replaces, also one that the store does
-// not find at that moment.
+// A sign-in ends the session that it replaces, also if the store does not find it at that
+// moment.
 func TestSignInReplacesWhatTheStoreDoesNotFind(t *testing.T) {
 	t.Parallel()
 	store := &sitetest.DeafStore{Store: memstore.NewStore([]byte("the store's secret"))}
@@ -461,7 +457,7 @@ func TestSignInReplacesWhatTheStoreDoesNotFind(t *testing.T) {
 	}
 }
 
-// A sign-out takes back what bears our names, though it does not open.
+// A sign-out deletes cookies with our names, even if they cannot be opened.
 func TestSignOutDropsWhatDoesNotOpen(t *testing.T) {
 	t.Parallel()
 	for name, store := range map[string]ginsessions.Store{"a store": memstore.NewStore([]byte("the store's secret")), "sealed cookies": nil} {
@@ -483,8 +479,8 @@ func TestSignOutDropsWhatDoesNotOpen(t *testing.T) {
 	}
 }
 
-// What a handler does after SignIn is about the session that it began, though
-// the request does not have its cookies yet.
+// Calls after SignIn apply to the session that it began, although the request does not have its
+// cookies yet.
 func TestAfterSignInInTheSameRequest(t *testing.T) {
 	t.Parallel()
 	ada := &ginauth.User{Provider: "demo", Subject: "ada"}

@@ -15,8 +15,8 @@ import (
 	"github.com/ginauth/ginauth/internal/sitetest"
 )
 
-// Sessions of the version before do not say which users were admitted when they
-// began: all live on. Once they are renewed they say it, and end with the next change.
+// Sessions of the previous version do not record which users were admitted when they began: all
+// stay valid. Once renewed they record it, and end with the next change.
 func TestAdmitsKeepsSessionsOfTheVersionBefore(t *testing.T) {
 	t.Parallel()
 	text, err := os.ReadFile("testdata/session_v2/sessions.json")
@@ -62,11 +62,11 @@ func TestAdmitsKeepsSessionsOfTheVersionBefore(t *testing.T) {
 			}
 			for text, lives := range map[string]bool{"hd=example.com": true, "hd=other.example": golden.User.Provider == "tenants"} {
 				if later(admits(text)) != lives {
-					t.Errorf("with %s, lives: want %v", text, lives)
+					t.Errorf("with %s, is valid: want %v", text, lives)
 				}
 			}
 			if later() != (golden.User.Provider == "tenants") {
-				t.Error("it lives on without the list that it began under")
+				t.Error("the session is valid without the list under which it began")
 			}
 			gone := func(o *ginauth.Options) {
 				for i := range o.Providers {
@@ -74,13 +74,13 @@ func TestAdmitsKeepsSessionsOfTheVersionBefore(t *testing.T) {
 				}
 			}
 			if later(gone) {
-				t.Error("it lives on though its users are not admitted")
+				t.Error("the session is valid although its user is not admitted")
 			}
 		})
 	}
 }
 
-// The order in which Admits names what is admitted means nothing.
+// The order of the values in Admits is irrelevant.
 func TestAdmitsInAnyOrder(t *testing.T) {
 	t.Parallel()
 	before := sitetest.New(t, func(_ *sitetest.Site, o *ginauth.Options) { o.Providers[0].Admits = []string{"b", "a"} })
@@ -95,13 +95,13 @@ func TestAdmitsInAnyOrder(t *testing.T) {
 		})
 		p := after.Ask("GET", "/me", append([]string{"Cookie", cookie}, sitetest.Fetch...)...)
 		if (p.Status == 200) != tt.lives {
-			t.Errorf("%q: %d, lives: want %v", tt.admits, p.Status, tt.lives)
+			t.Errorf("%q: %d, is valid: want %v", tt.admits, p.Status, tt.lives)
 		}
 	}
 }
 
-// Marks of sign-outs are kept for the Lifetime of their day; a longer one that
-// is configured later must not outlive them.
+// Marks of sign-outs are kept for the Lifetime that was configured at the time; a longer one
+// that is configured later must not make sessions outlive them.
 func TestALongerLifetimeLaterOn(t *testing.T) {
 	s := sitetest.New(t, func(_ *sitetest.Site, o *ginauth.Options) { o.Lifetime, o.IdleTimeout = time.Hour, time.Hour })
 	later := gin.New()
@@ -117,14 +117,14 @@ func TestALongerLifetimeLaterOn(t *testing.T) {
 		r.Header.Set("Cookie", s.CookieHeader())
 		w := httptest.NewRecorder()
 		if later.ServeHTTP(w, r); w.Code != want {
-			t.Errorf("answered %d, want %d", w.Code, want)
+			t.Errorf("the status is %d, want %d", w.Code, want)
 		}
 		s.Clock.Advance(61 * time.Minute)
 	}
 }
 
-// However the clock is put back, and the session written anew meanwhile: it does
-// not count more than a minute before it began.
+// If the clock is set back, and the session is written again in the meantime, it is not valid
+// more than a minute before it began.
 func TestASessionIsNoneBeforeItBegan(t *testing.T) {
 	t.Parallel()
 	s := remembering(t, nil)
@@ -142,7 +142,7 @@ func TestASessionIsNoneBeforeItBegan(t *testing.T) {
 	s.Engine.ServeHTTP(w, r)
 	pair, _, _ := strings.Cut(w.Header().Get("Set-Cookie"), ";")
 	if w.Code != http.StatusOK || !shown(s, pair) {
-		t.Fatalf("the update was answered with %d, %q", w.Code, pair)
+		t.Fatalf("the response to the update is %d, %q", w.Code, pair)
 	}
 	s.Clock.Advance(-50 * time.Second)
 	if shown(s, pair) {
@@ -150,8 +150,8 @@ func TestASessionIsNoneBeforeItBegan(t *testing.T) {
 	}
 }
 
-// An answer that nothing was written of, and that renews the session's cookie,
-// goes into no cache either, whatever the handler said.
+// A response without a body that renews the session's cookie is not cacheable either, even if
+// the handler allows it.
 func TestRenewalsBesideAnEmptyAnswer(t *testing.T) {
 	t.Parallel()
 	s := sitetest.New(t, nil)
@@ -163,11 +163,11 @@ func TestRenewalsBesideAnEmptyAnswer(t *testing.T) {
 	s.Clock.Advance(3 * time.Hour)
 	p := s.Ask("GET", "/quiet")
 	if p.Status != http.StatusNoContent || p.Header.Get("Set-Cookie") == "" || !strings.Contains(p.Header.Get("Cache-Control"), "no-store") {
-		t.Errorf("answered %d with %v", p.Status, p.Header)
+		t.Errorf("the response is %d with %v", p.Status, p.Header)
 	}
 }
 
-// A session ends when an ID token says so, and not when some profile does.
+// session_expiry ends a session if it is in an ID token, not if it is in a profile.
 func TestSessionExpiryOfAProfile(t *testing.T) {
 	t.Parallel()
 	s := sitetest.NewPlain(t, `{"id":7,"session_expiry":1}`, nil)

@@ -18,20 +18,20 @@ import (
 )
 
 const (
-	minMaxAge     = time.Minute           // people need as long to sign in, and clocks are as far apart
+	minMaxAge     = time.Minute           // a sign-in takes about as long, and clocks may differ by as much
 	maxMaxAge     = 1<<31*time.Second - 1 // 68 years: some providers cannot read a larger number of seconds
 	acrsLimit     = 512                   // bytes of all acr values of a check
 	demandVersion = 1
 	demandLife    = time.Hour
-	demandName    = "demand " // and the provider's name: what a demand is sealed for
+	demandName    = "demand " // followed by the provider's name: the context that a demand is sealed for
 )
 
 // demand holds the requirements of a Check.
 type demand struct {
-	maxAge  time.Duration // of the authentication at the provider; 0 if it may have any
-	acr     []string      // one of these; nil if any will do
-	session string        // id of that which does not suffice; "" of a user without one
-	scopes  []string      // of an API, beside those of every sign-in
+	maxAge  time.Duration // of the authentication at the provider; 0 if any age suffices
+	acr     []string      // one of these; nil if any suffices
+	session string        // id of the session that does not suffice; "" if the user has none
+	scopes  []string      // of an API, in addition to those of every sign-in
 }
 
 // MaxAge admits a user that authenticated at the provider within the last d. Otherwise the
@@ -93,8 +93,8 @@ func MaxAge(d time.Duration) Check {
 func ACR(values ...string) Check {
 	values = slices.Clone(values)
 	unfit := func(v string) bool {
-		// No session keeps a longer acr, and white space of any kind parts acr_values: the
-		// provider would be asked, and the user refused, over and over.
+		// Sessions do not store a longer acr, and white space separates acr_values: the user
+		// would be redirected to the provider and rejected again and again.
 		return v == "" || len(v) > acrLimit || strings.ContainsFunc(v, func(r rune) bool { return r <= ' ' || r > '~' })
 	}
 	if len(values) == 0 || slices.ContainsFunc(values, unfit) || len(strings.Join(values, " ")) > acrsLimit {
@@ -126,7 +126,7 @@ func notOfRequest(u *User) error {
 	if u == nil {
 		return &Error{Code: ErrUnauthenticated, ID: "session.unauthenticated", Op: "check", Reason: "no user is signed in", Fix: "add RequireAuth to this route"}
 	}
-	// There is no demand: no sign-in would change this User.
+	// The error has no demand, since a sign-in would not change this User.
 	return &Error{Code: ErrStepUpRequired, ID: otherUser, Op: "check", Provider: u.Provider, Reason: "the User does not belong to a request", Fix: otherUserFix}
 }
 
@@ -146,11 +146,11 @@ func (v *authRequest) now() int64 {
 
 // guardDemand combines the requirements of the MaxAge and ACR checks of a guard.
 type guardDemand struct {
-	oldest int64    // microseconds since the authentication, at most; 0 if it may have any age
-	acr    []string // one of these; nil if any will do
+	oldest int64    // maximum microseconds since the authentication; 0 if any age suffices
+	acr    []string // one of these; nil if any suffices
 	asks   bool     // there is such a check
 
-	conflict error // no user can meet all of them: each trip would only lead to the next
+	conflict error // no user can satisfy all of them: each sign-in would only lead to the next
 }
 
 // demandOf returns the combined requirements of the MaxAge and ACR checks among checks, and
@@ -181,14 +181,14 @@ func demandOf(checks []Check) (d guardDemand, rest []Check) {
 	return d, rest
 }
 
-// isMet reports whether the session of a request, as the guard has found it, meets the
-// demand. A user with a Grant has to be admitted by a check, whatever else the guard wants.
+// isMet reports whether the session of a request, as the guard found it, meets the demand. It
+// returns false for a user with a Grant, whom a check must admit in any case.
 func (d *guardDemand) isMet(v *authRequest) bool {
 	o := v.opened
 	return d.asks && !v.shown && o.user.Grant == nil && (d.oldest == 0 || o.authTime && v.asked-o.authenticated <= d.oldest) && (d.acr == nil || slices.Contains(d.acr, o.user.ACR))
 }
 
-// and returns the demand that satisfies both, or false if none does.
+// and returns the demand that includes both, or false if no user can satisfy both.
 func (d demand) and(o demand) (demand, bool) {
 	d.scopes = union(d.scopes, o.scopes)
 	if d.maxAge == 0 || o.maxAge != 0 && o.maxAge < d.maxAge {
@@ -215,7 +215,7 @@ func union(a, b []string) []string {
 	return all
 }
 
-// merge returns the error of two checks that demand, with what satisfies both.
+// merge combines the errors of two checks with demands into one.
 func merge(first, second *Error) (*Error, error) {
 	both, ok := first.demand.and(*second.demand)
 	if !ok {
@@ -226,10 +226,10 @@ func merge(first, second *Error) (*Error, error) {
 	return first, nil
 }
 
-// stepUp returns what a request is answered with whose user a check sends to the
-// provider: the same error, or another one if the provider cannot help.
+// stepUp returns the error for a request whose user must authenticate again: e, or another error
+// if the provider cannot satisfy the demand.
 func (a *Auth) stepUp(c *gin.Context, e *Error) *Error {
-	if e.opened != nil { // of a recheck: the session has no user yet
+	if e.opened != nil { // of a recheck, before the user is attached to the request
 		return e
 	}
 	v := a.authenticated(c)
@@ -238,8 +238,7 @@ func (a *Auth) stepUp(c *gin.Context, e *Error) *Error {
 	}
 	o := v.opened
 	if e.ID == otherUser || e.demand != nil && e.demand.session != o.id {
-		// After the sign-in this User would be refused as before: the browser would be sent
-		// round and round.
+		// After another sign-in this User would be rejected again: a redirect loop.
 		return &Error{Code: ErrForbidden, ID: otherUser, Op: "check", Provider: o.user.Provider, Reason: "MaxAge or ACR was called with a User of another request or Auth", Fix: otherUserFix, Err: e.Err}
 	}
 	impossible := func(id, reason, fix string) *Error {
@@ -248,8 +247,8 @@ func (a *Auth) stepUp(c *gin.Context, e *Error) *Error {
 		}
 		return &Error{Code: ErrForbidden, ID: id, Op: "check", Provider: o.user.Provider, Reason: reason, Fix: fix, Err: e.Err}
 	}
-	// RFC 9470: the client asks for another token. A key of the application's, which has not been
-	// issued at a time, is not to be had again.
+	// RFC 9470: the client requests another token. That does not apply to a key of the
+	// application, which has no time of issue.
 	if o.user.Grant != nil && !o.created.IsZero() && e.demand != nil {
 		return e
 	}
@@ -269,9 +268,9 @@ func (a *Auth) stepUp(c *gin.Context, e *Error) *Error {
 	return e
 }
 
-// stepUpURL returns the path, from the browser's view, at which a person meets a
-// demand and comes back to returnTo. It is sealed: otherwise a link could ask for
-// less than the provider does by itself.
+// stepUpURL returns the public path at which a user meets a demand and returns to returnTo. The
+// demand is sealed: otherwise a link could ask for a weaker authentication than the provider
+// requires on its own.
 func (a *Auth) stepUpURL(o *opened, d *demand, returnTo string) string {
 	k, provider := &a.demands, o.user.Provider
 	b := append(wire.AppendTime(k.contents(), k.now()), o.id...)
@@ -281,15 +280,14 @@ func (a *Auth) stepUpURL(o *opened, d *demand, returnTo string) string {
 	return withParam(address, "demand", k.box.Seal(b, demandName+provider))
 }
 
-// demanded is a demand that came back with a sign-in.
+// demanded is a demand that was read from the URL of a sign-in.
 type demanded struct {
 	demand
 	expired bool
 }
 
-// readDemand returns the demand of a sign-in, nil if there is none. One that does not
-// open does not become a plain sign-in: replicas with different Keys would send the browser round
-// and round.
+// readDemand returns the demand of a sign-in, or nil without one. A demand that cannot be opened
+// is an error and not a plain sign-in: replicas with different Keys would cause a redirect loop.
 func (a *Auth) readDemand(cl *client, params url.Values) (*demanded, error) {
 	if !params.Has("demand") {
 		return nil, nil
@@ -313,17 +311,17 @@ func (a *Auth) readDemand(cl *client, params url.Values) (*demanded, error) {
 	return d, nil
 }
 
-// Guards of one page, and what its handler calls, may want what no one session has: an acr
-// here, another one in the group around it. Each trip meets one and loses the other, and a
-// provider that asks the person nothing sends the browser round and round.
+// The guards of a page and the checks in its handler may require what no single session has,
+// such as one acr in the route and another in its group. Each sign-in then satisfies one of them
+// and not the other, which is a redirect loop if the provider does not prompt the user.
 const (
-	maxDemandRounds = 3                // of four redirects and those inside the provider: see maxLoopLogins
-	demandRoundTime = 10 * time.Second // at most, from one to the next
-	demandPurpose   = "d"              // what the purpose of such a round begins with: see loops
+	maxDemandRounds = 3                // each of four redirects and those inside the provider: see maxLoopLogins
+	demandRoundTime = 10 * time.Second // the longest time between two rounds of a loop
+	demandPurpose   = "d"              // prefix of the purpose of such a round: see loops
 )
 
-// checkDemandLoop counts that a page sends a browser to the provider, and refuses if it does so
-// over and over.
+// checkDemandLoop counts how often a page redirects a browser to the provider, and fails in a
+// redirect loop.
 func (a *Auth) checkDemandLoop(c *gin.Context, state *loginState) error {
 	sum := sha256.Sum256([]byte(state.provider + " " + state.returnTo))
 	purpose := demandPurpose + hex.EncodeToString(sum[:4])
@@ -337,14 +335,14 @@ func (a *Auth) checkDemandLoop(c *gin.Context, state *loginState) error {
 		Fix:    "give all ACR checks of the page, including those of its router groups, a common value"}
 }
 
-// apply has a login state hold the provider to the demand, and returns the parameters
-// that ask for it. They win over those of the Provider and of the link. The first
-// round asks for an acr alone, since some providers ask the person for what is
-// missing then; others ask for nothing while the person is signed in there.
+// apply stores the demand in a login state, which the ID token must satisfy, and returns the
+// parameters that request it. They take precedence over those of the Provider and of the link.
+// For an acr, the first round sends only acr_values: some providers then prompt the user for
+// what is missing; others do not prompt a user who is signed in there.
 //
-// The second round has the person authenticate anew. prompt says so as well: with
-// max_age=0 alone, Keycloak does not ask a person who authenticated within the same
-// second, and some providers take 0 for an absent max_age.
+// The second round makes the user authenticate again. It also sends prompt: with only max_age=0,
+// Keycloak does not prompt a user who authenticated within the same second, and some providers
+// treat 0 as an absent max_age.
 func (d *demanded) apply(l *loginState, configured map[string]string) map[string]string {
 	params := map[string]string{}
 	if len(d.acr) > 0 {
@@ -372,14 +370,14 @@ func (d *demanded) apply(l *loginState, configured map[string]string) map[string
 	return params
 }
 
-// needsSecondRound reports whether a sign-in failed because the provider answered a
-// demand with another acr, as those do that take the person for authenticated.
+// needsSecondRound reports whether a sign-in failed because the provider returned another acr
+// than demanded, as providers do that consider the user authenticated.
 func (l *loginState) needsSecondRound(err error) bool {
 	e, ok := err.(*Error)
 	return ok && e.ID == "id_token.acr" && l.round == 1
 }
 
-// secondRound sends the browser to the provider once more, to authenticate anew.
+// secondRound redirects the browser to the provider once more, to authenticate again.
 func (a *Auth) secondRound(c *gin.Context, g *registry, cl *client, first *loginState) error {
 	state := a.loginStates.create(c.Request, cl.provider.Name)
 	state.returnTo, state.linkingOf, state.round = first.returnTo, first.linkingOf, 2
@@ -392,8 +390,8 @@ func (a *Auth) secondRound(c *gin.Context, g *registry, cl *client, first *login
 	return nil
 }
 
-// addLoginHint tells the provider who is to authenticate, if it is the user of the
-// session that a check refused.
+// addLoginHint adds a login_hint with the user of the session that a check rejected, if it is
+// still the session of this browser.
 func (a *Auth) addLoginHint(c *gin.Context, g *registry, cl *client, d *demanded, params map[string]string) error {
 	s, err := g.sessions.load(c.Writer, c.Request, a.cfg.Now())
 	if err != nil {
@@ -412,12 +410,12 @@ func (a *Auth) addLoginHint(c *gin.Context, g *registry, cl *client, d *demanded
 	return nil
 }
 
-// renew has a sign-in that a check asked for keep what the browser's session has, if
-// the same person authenticated: the Data, and the AuthTime if the ID token has none.
-// An earlier trip, of another tab, may have replaced the session that the check
-// refused. It reports whether the AuthTime is the provider's.
+// renew copies data of the browser's session to a sign-in that a check required, if the same
+// user authenticated: the Data, and the AuthTime if the ID token has none. The session may be
+// another one than the check rejected, if another tab has signed in since. renew reports whether
+// the AuthTime is the provider's.
 //
-// The ACR is not kept: for as long as trips went on, it would outlive any Lifetime.
+// The ACR is not copied: repeated sign-ins could extend it beyond any Lifetime.
 func (a *Auth) renew(c *gin.Context, g *registry, l *loginState, login *Login, id *rp.Identity) (told bool, err error) {
 	user := login.User
 	told = user.AuthTime.Equal(id.AuthTime)
@@ -436,14 +434,14 @@ func (a *Auth) renew(c *gin.Context, g *registry, l *loginState, login *Login, i
 	return told, nil
 }
 
-// noSessionForDemand refuses to keep a session that a check has found insufficient: the
-// page would send the browser to the provider again, and again.
+// noSessionForDemand returns the error for a sign-in that a check required and that starts no
+// session: the page would redirect the browser to the provider again and again.
 func noSessionForDemand(provider string) *Error {
 	return &Error{Code: ErrSessionError, ID: "hook.on_login_no_session", Op: "OnLogin", Provider: provider,
 		Reason: "OnLogin set NoSession for a sign-in that MaxAge or ACR requires", Fix: "leave NoSession false for users with a ginauth session, or protect their pages with checks of the application's own session"}
 }
 
-// writeStepUp answers a request whose user has to authenticate again.
+// writeStepUp answers a request whose user must authenticate again.
 func (a *Auth) writeStepUp(c *gin.Context, e *Error) {
 	o := e.opened
 	if o == nil {

@@ -20,7 +20,7 @@ import (
 	"github.com/ginauth/ginauth/internal/sitetest"
 )
 
-// levels is a site whose provider remembers who signed in there with a password.
+// levels is a site whose provider keeps a session after a sign-in with a password.
 func levels(t *testing.T, change func(o *ginauth.Options)) *sitetest.Site {
 	t.Helper()
 	s, _ := sitetest.NewSession(t, func(_ *sitetest.Site, o *ginauth.Options) {
@@ -33,16 +33,15 @@ func levels(t *testing.T, change func(o *ginauth.Options)) *sitetest.Site {
 	return s
 }
 
-// trips counts the authorization requests of what do does.
+// trips counts the authorization requests during do.
 func trips(s *sitetest.Site, do func()) int {
 	before := s.IDP.Count(authtest.Authorize)
 	do()
 	return s.IDP.Count(authtest.Authorize) - before
 }
 
-// A page behind MaxAge is shown while the authentication is recent enough, and leads
-// through the provider as soon as it is not. There and here the same minute is allowed
-// for clocks that differ.
+// A page behind MaxAge is shown while the authentication is recent enough; afterwards it
+// redirects through the provider. Callback and guard allow the same minute for different clocks.
 func TestMaxAge(t *testing.T) {
 	t.Parallel()
 	s := levels(t, nil)
@@ -52,7 +51,7 @@ func TestMaxAge(t *testing.T) {
 		after time.Duration
 		trips int
 	}{
-		{0, 1}, // the sign-in did not ask for auth_time
+		{0, 1}, // the sign-in did not request auth_time
 		{5 * time.Minute, 0}, {50 * time.Second, 0}, {11 * time.Second, 1}, {time.Second, 0}, {time.Hour, 1},
 	} {
 		s.Clock.Advance(step.after)
@@ -64,15 +63,15 @@ func TestMaxAge(t *testing.T) {
 	}
 }
 
-// A provider that goes on with what it has is asked once more; one that asks for what
-// is missing is not.
+// A provider that returns the current authentication gets a second request; one that prompts for
+// the missing factor does not.
 func TestACRInTwoRounds(t *testing.T) {
 	t.Parallel()
 	for name, tt := range map[string]struct {
 		ignores []authtest.Ignorable
 		prompt  string // of the Provider
 		trips   int
-		asks    string // for this prompt
+		asks    string // the expected prompt
 	}{
 		"asks for what is missing":            {nil, "", 1, ""},
 		"goes on with what it has":            {[]authtest.Ignorable{authtest.ACRValuesSignOn}, "", 2, "login"},
@@ -94,7 +93,7 @@ func TestACRInTwoRounds(t *testing.T) {
 			}
 			asked := s.IDP.LastRequest(authtest.Authorize).Form
 			if asked.Get("acr_values") != "mfa hwk" || asked.Get("login_hint") != "ada@example.com" || asked.Has("max_age") != (tt.trips == 2) || asked.Get("prompt") != tt.asks {
-				t.Errorf("asked for %v", asked)
+				t.Errorf("requested %v", asked)
 			}
 			if u := s.User(); u.ACR != "mfa" {
 				t.Errorf("acr is %q", u.ACR)
@@ -106,7 +105,7 @@ func TestACRInTwoRounds(t *testing.T) {
 	}
 }
 
-// It is the same where the answer comes as a form, and where a store has the sessions.
+// It is the same if the response is a form, and if sessions are in a store.
 func TestStepUpInOtherWays(t *testing.T) {
 	t.Parallel()
 	for name, change := range map[string]func(o *ginauth.Options){
@@ -146,7 +145,7 @@ func TestStepUpInOtherWays(t *testing.T) {
 	}
 }
 
-// No login_hint is longer than a parameter that a link may bring.
+// A login_hint is not longer than the limit for a parameter of a link.
 func TestLongLoginHint(t *testing.T) {
 	t.Parallel()
 	for length, want := range map[int]bool{256: true, 257: false} {
@@ -160,7 +159,7 @@ func TestLongLoginHint(t *testing.T) {
 	}
 }
 
-// What the provider said of the authentication stays as it said it.
+// The provider's claims about the authentication cannot be changed.
 func TestAuthenticationCannotBeForged(t *testing.T) {
 	t.Parallel()
 	far := time.Date(2100, time.January, 1, 0, 0, 0, 0, time.UTC)
@@ -219,8 +218,8 @@ func TestStepUpAfterSignIn(t *testing.T) {
 	}
 }
 
-// Demands work inside AnyOf and checks of the application's, wrapped or not; a bare code
-// says too little.
+// Requirements work inside AnyOf and the application's checks, wrapped or not; a bare code has
+// too little information.
 func TestDemandsInOtherChecks(t *testing.T) {
 	t.Parallel()
 	s := levels(t, nil)
@@ -254,7 +253,7 @@ func TestDemandsInOtherChecks(t *testing.T) {
 	}
 }
 
-// Fail answers a handler's error as a guard does, once.
+// Fail responds to a handler's error as a guard does, once.
 func TestFail(t *testing.T) {
 	t.Parallel()
 	s := levels(t, nil)
@@ -292,7 +291,7 @@ func TestFail(t *testing.T) {
 	if p := s.Open("/written"); p.Status != http.StatusTeapot || p.Text() != "already" {
 		t.Errorf("%d %s", p.Status, p.Text())
 	}
-	s.WantError(s.Get("/bare"), ginauth.ErrSessionError) // and is not sent round in circles
+	s.WantError(s.Get("/bare"), ginauth.ErrSessionError) // and is not redirected in a loop
 	if next != 0 {
 		t.Errorf("%d handlers ran behind one that failed", next)
 	}
@@ -301,7 +300,7 @@ func TestFail(t *testing.T) {
 	}
 }
 
-// OnLogin learns that a check sent the person, and whose data come along.
+// OnLogin learns that a check caused the sign-in, and receives the session's data.
 func TestRenewal(t *testing.T) {
 	t.Parallel()
 	var renewals []bool
@@ -331,8 +330,8 @@ func TestRenewal(t *testing.T) {
 	}
 }
 
-// Pages with different checks do not take from each other what the person proved: where
-// the ID token has no auth_time, that of the session stays.
+// Pages with different checks keep each other's results: if the ID token has no auth_time, that
+// of the session stays.
 func TestStepUpKeepsAuthTime(t *testing.T) {
 	t.Parallel()
 	for name, again := range map[string]bool{"same person": true, "another person": false} {
@@ -370,7 +369,7 @@ func TestStepUpKeepsAuthTime(t *testing.T) {
 	}
 }
 
-// The second of two tabs comes back to a session that the first has replaced.
+// The second of two tabs returns when the first has already replaced the session.
 func TestStepUpInTwoTabs(t *testing.T) {
 	t.Parallel()
 	s := levels(t, func(o *ginauth.Options) {
@@ -401,8 +400,8 @@ func TestStepUpInTwoTabs(t *testing.T) {
 	}
 }
 
-// "Try again" leads to the page, which asks again. A plain sign-in would end the session,
-// with its Data.
+// "Try again" opens the page, which starts the step-up again. A plain sign-in would end the
+// session, with its Data.
 func TestTryAgainAfterAStepUp(t *testing.T) {
 	t.Parallel()
 	for name, fail := range map[string]func(s *sitetest.Site){
@@ -434,7 +433,7 @@ func TestTryAgainAfterAStepUp(t *testing.T) {
 	}
 }
 
-// It does so where the provider cannot be asked at all, too.
+// It does so if the provider is unreachable, too.
 func TestTryAgainBeforeAStepUp(t *testing.T) {
 	t.Parallel()
 	s := levels(t, nil)
@@ -450,8 +449,8 @@ func TestTryAgainBeforeAStepUp(t *testing.T) {
 	}
 }
 
-// A front end on another origin, which opens the login_url of a fetch with its own address
-// as return_to, gets back there from each page that has "Try again".
+// A front end on another origin, which opens the login_url of a fetch with its own address as
+// return_to, is returned to from each page with "Try again".
 func TestTryAgainAtAnotherOrigin(t *testing.T) {
 	t.Parallel()
 	const front = "https://front.example"
@@ -479,8 +478,8 @@ func TestTryAgainAtAnotherOrigin(t *testing.T) {
 	}
 }
 
-// Somebody else who authenticated there, and may not sign in here, can choose another
-// account at the provider.
+// If another user authenticated at the provider, and may not sign in here, they can choose
+// another account at the provider.
 func TestAnotherAccountAfterAStepUp(t *testing.T) {
 	t.Parallel()
 	s := levels(t, func(o *ginauth.Options) {
@@ -502,8 +501,8 @@ func TestAnotherAccountAfterAStepUp(t *testing.T) {
 	}
 }
 
-// What the session has is asked for when the browser comes back. If that cannot be read,
-// the sign-in ends before OnLogin: it would take the session's Data away.
+// The session is read when the browser returns. If that fails, the sign-in fails before OnLogin,
+// since continuing would lose the session's Data.
 func TestRevocationsThatAreDownWhenAStepUpComesBack(t *testing.T) {
 	t.Parallel()
 	revocations, asked := &sitetest.BrokenRevocations{}, 0
@@ -519,11 +518,11 @@ func TestRevocationsThatAreDownWhenAStepUpComesBack(t *testing.T) {
 	})
 	s.WantError(s.Get("/keys"), ginauth.ErrStoreUnavailable)
 	if asked != 1 {
-		t.Errorf("OnLogin was asked %d times, once of them for the first sign-in", asked)
+		t.Errorf("OnLogin was called %d times, including once for the first sign-in", asked)
 	}
 }
 
-// A second round is no failure of the first.
+// A second round does not count as a failure of the first.
 func TestSecondRoundIsNoFailedSignIn(t *testing.T) {
 	t.Parallel()
 	s := levels(t, nil)
@@ -543,7 +542,7 @@ func TestSecondRoundIsNoFailedSignIn(t *testing.T) {
 	}
 }
 
-// A MaxAge of centuries is no number of seconds that a provider could not read.
+// A MaxAge of centuries does not produce a max_age that a provider cannot parse.
 func TestLongestMaxAge(t *testing.T) {
 	t.Parallel()
 	s := levels(t, nil)
@@ -556,7 +555,7 @@ func TestLongestMaxAge(t *testing.T) {
 		}
 	}
 	if asked := s.IDP.LastRequest(authtest.Authorize).Form.Get("max_age"); asked != "2147483647" {
-		t.Errorf("asked for %q seconds", asked)
+		t.Errorf("requested %q seconds", asked)
 	}
 }
 
@@ -590,12 +589,12 @@ func TestLinkingBesideADemand(t *testing.T) {
 		t.Errorf("%d trips, want 2", n)
 	}
 	if fmt.Sprint(previous) != "[ada eve]" {
-		t.Errorf("OnLogin was told of %q\n%s", previous, s.Logs)
+		t.Errorf("OnLogin got %q\n%s", previous, s.Logs)
 	}
 }
 
 // The provider is replaced while the code of the first round is exchanged. The second round
-// asks the one that there is, if it is the same, and nobody else.
+// takes place only if the new provider is the same one.
 func TestSecondRoundOfAReplacedProvider(t *testing.T) {
 	for name, tt := range map[string]struct {
 		change func(p *ginauth.Provider)
@@ -639,8 +638,8 @@ func TestSecondRoundOfAReplacedProvider(t *testing.T) {
 	}
 }
 
-// A handler that lasts asks anew, with the time of today: what was recent when the request
-// began is old an hour later.
+// A long-running handler checks again, with the current time: an authentication that was recent
+// when the request began is old an hour later.
 func TestMaxAgeInALongHandler(t *testing.T) {
 	t.Parallel()
 	s := levels(t, nil)
@@ -675,8 +674,8 @@ func TestMaxAgeInALongHandler(t *testing.T) {
 	s.WantError(s.Ask("GET", "/twice", sitetest.Fetch...), ginauth.ErrStepUpRequired)
 }
 
-// A User that no sign-in would change is refused without a trip, and not sent round and
-// round: one that was made by hand, that of an earlier request, and another Auth's.
+// A User that a sign-in would not replace is rejected without a redirect, which would loop: one
+// that was constructed manually, that of an earlier request, and another Auth's.
 func TestStepUpOfAnotherUser(t *testing.T) {
 	t.Parallel()
 	s := levels(t, nil)
@@ -691,7 +690,7 @@ func TestStepUpOfAnotherUser(t *testing.T) {
 	s.Engine.GET("/keep", s.Auth.RequireAuth(), func(c *gin.Context) { kept = ginauth.CurrentUser(c) })
 	s.SignIn()
 	s.Get("/keep")
-	s.Get("/login/demo") // another session of the same person
+	s.Get("/login/demo") // another session of the same user
 	s.Clock.Advance(time.Hour)
 	for _, check := range []ginauth.Check{ginauth.MaxAge(5 * time.Minute), ginauth.ACR("mfa")} {
 		for name, of := range map[string]func() *ginauth.User{
@@ -719,7 +718,7 @@ func TestStepUpOfAnotherUser(t *testing.T) {
 	}
 }
 
-// A copy of the request's User is that User.
+// A copy of the request's User is accepted.
 func TestStepUpOfACopy(t *testing.T) {
 	t.Parallel()
 	s := levels(t, nil)
@@ -730,8 +729,7 @@ func TestStepUpOfACopy(t *testing.T) {
 	}
 }
 
-// OnLogin cannot keep the session that a check has found insufficient: the page would ask
-// again, without end.
+// OnLogin cannot keep the session that failed a check: the page would redirect again, endlessly.
 func TestStepUpWithNoSession(t *testing.T) {
 	t.Parallel()
 	for _, person := range []string{"ada", "grace"} {
@@ -754,8 +752,8 @@ func TestStepUpWithNoSession(t *testing.T) {
 	}
 }
 
-// A check or a handler that says of a user who is signed in that nobody is: the sign-in
-// would bring the browser back, without end.
+// A check or a handler returns ErrUnauthenticated for a signed-in user: the sign-in would
+// redirect back endlessly.
 func TestUnauthenticatedThoughSignedIn(t *testing.T) {
 	t.Parallel()
 	s := levels(t, nil)
@@ -769,7 +767,7 @@ func TestUnauthenticatedThoughSignedIn(t *testing.T) {
 		s.Auth.Fail(c, ginauth.ErrUnauthenticated)
 	})
 	if p := s.Open("/fail"); p.Status != http.StatusSeeOther {
-		t.Errorf("a visitor is answered with %d", p.Status)
+		t.Errorf("an unauthenticated request gets %d", p.Status)
 	}
 	s.SignIn()
 	for _, path := range []string{"/check", "/nil", "/fail"} {
@@ -778,12 +776,12 @@ func TestUnauthenticatedThoughSignedIn(t *testing.T) {
 		}
 	}
 	if p := s.Open("/leave"); p.Status != http.StatusSeeOther {
-		t.Errorf("a user who has signed out is answered with %d", p.Status)
+		t.Errorf("a signed-out user gets %d", p.Status)
 	}
 }
 
-// What a guard wants of the authentication is compared at once, and the other checks are
-// asked all the same, in whatever order they stand.
+// The requirements of a guard are compared together, and the other checks run as well, in any
+// order.
 func TestDemandsBesideOtherChecks(t *testing.T) {
 	s := sitetest.New(t, nil)
 	admin, fresh, strong, weak := ginauth.HasGroup("admin"), ginauth.MaxAge(time.Minute), ginauth.ACR("mfa"), ginauth.ACR("pwd")
@@ -820,7 +818,8 @@ func TestDemandsBesideOtherChecks(t *testing.T) {
 	expect(map[string]int{"/a": 204, "/b": 403, "/c": 204, "/never": 403, "/refused": 403, "/other": 403})
 }
 
-// What no one session can meet leads to an error after a few trips, wherever the checks stand.
+// Requirements that no session can satisfy result in an error after a few redirects, wherever
+// the checks are.
 func TestDemandsThatExcludeEachOther(t *testing.T) {
 	mfa, pwd := ginauth.ACR("mfa"), ginauth.ACR("pwd")
 	for name, guards := range map[string][][]ginauth.Check{
@@ -831,7 +830,7 @@ func TestDemandsThatExcludeEachOther(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			s := sitetest.New(t, nil)
-			s.IDP.AuthenticateWith("mfa") // and with what is asked for, without a question
+			s.IDP.AuthenticateWith("mfa") // and with the requested acr, without a prompt
 			var chain []gin.HandlerFunc
 			for _, checks := range guards {
 				chain = append(chain, s.Auth.RequireAuth(checks...))

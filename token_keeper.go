@@ -25,24 +25,24 @@ const (
 	storeWait = 3 * time.Second
 	// providerRest is the pause after a failed request to a provider.
 	providerRest = 5 * time.Second
-	// justNow is how old a token or a session is at most that another trip to the provider
+	// justNow is the maximum age of a token or a session that another redirect to the provider
 	// would not change.
 	justNow = 10 * time.Second
-	// tripGrace is the same for what only time tells.
+	// tripGrace is how long a redirect to the provider is not repeated for the access token of
+	// the sign-in.
 	tripGrace = time.Minute
 
-	// signedInFor is for how long a session that was found not to be revoked counts as such for
-	// calls of APIs.
+	// signedInFor is how long, for calls of APIs, a session counts as not revoked after a check.
 	signedInFor = 5 * time.Second
 
-	tokensRemembered = 1024 // sessions whose tokens are in memory
+	tokensRemembered = 1024 // maximum number of sessions whose tokens are cached
 )
 
 // Tokens is a store for the provider's tokens of sessions: see [Options.Tokens]. Values are
 // sealed, and keys are hashes. If it fails, sign-ins with a provider that has APIs or Recheck
-// are answered with 503 ([ErrStoreUnavailable]), [Auth.Client] returns that error once the
-// token in memory has expired, and rechecks are postponed. Implementations must be safe for
-// concurrent use. Package redisstate has one.
+// get 503 ([ErrStoreUnavailable]), [Auth.Client] returns that error once the token in memory has
+// expired, and rechecks are postponed. Implementations must be safe for concurrent use. Package
+// redisstate has one.
 type Tokens interface {
 	// Load returns the value of a key, or nil without one.
 	Load(ctx context.Context, key RevocationKey) ([]byte, error)
@@ -52,17 +52,17 @@ type Tokens interface {
 	Swap(ctx context.Context, key RevocationKey, old, next []byte, ttl time.Duration) (bool, error)
 }
 
-// tokenKeeper keeps the tokens of sessions, and refreshes them: once, however many
-// requests and replicas want them.
+// tokenKeeper stores the tokens of sessions, and refreshes them once for all requests and
+// replicas.
 //
 // A request that finds a token due claims the refresh token, with Revocations.Once, which
 // gives the claim to one caller. It expires by the store's clock, so that a dead holder blocks
 // the others for no longer than claimLife. The holder reads the record again, asks the
-// provider, and replaces the record by Swap, which fails if another replica has replaced it
-// meanwhile: the holder was suspended for longer than its claim. The other requests use the
+// provider, and replaces the record by Swap. Swap fails if another replica has replaced the
+// record because the holder was suspended for longer than its claim. The other requests use the
 // current access token while it is valid, and otherwise wait for the record to change.
 //
-// If a trip to the provider begins a new session and the response has no refresh token, the
+// If a redirect to the provider begins a new session and the response has no refresh token, the
 // new session takes over the record of the previous one under the same key, where a refresh in
 // progress stores its result.
 type tokenKeeper struct {
@@ -71,7 +71,7 @@ type tokenKeeper struct {
 	flight singleflight.Group
 	memory tokenMemory
 
-	rechecks sync.Map // the *recheckFlight of each session whose provider is being asked, by id
+	rechecks sync.Map // the *recheckFlight of each session that is being rechecked, by id
 }
 
 // storedTokens is a record and its stored value. base is the store's current value if that
@@ -79,10 +79,10 @@ type tokenKeeper struct {
 type storedTokens struct {
 	*tokenRecord
 	value, base []byte
-	unreadable  bool // without a record, or with one that does not open; see latest
+	unreadable  bool // the record is missing or cannot be opened: see latest
 }
 
-// inStore returns a record that the store has.
+// inStore returns a record whose value is in the store.
 func inStore(r *tokenRecord, value []byte) storedTokens {
 	return storedTokens{tokenRecord: r, value: value, base: value}
 }
@@ -90,13 +90,13 @@ func inStore(r *tokenRecord, value []byte) storedTokens {
 // tokensKey returns the key of a session's tokens. It does not reveal the session's id.
 func tokensKey(id string) RevocationKey { return revocationKey(sessionTokens, id) }
 
-// seal returns the stored form of a record. It opens only for its session, wherever it is
-// stored.
+// seal returns the stored form of a record. It can be opened only for its session, wherever it
+// is stored.
 func (k *tokenKeeper) seal(id string, r *tokenRecord) []byte {
 	return []byte(k.box.Seal(r.encode(), "tokens "+id))
 }
 
-// open returns the record of a session, or nil if it is missing or does not open.
+// open returns the record of a session, or nil if it is missing or cannot be opened.
 func (k *tokenKeeper) open(id string, value []byte) *tokenRecord {
 	if len(value) == 0 {
 		return nil
@@ -134,7 +134,7 @@ func (k *tokenKeeper) load(ctx context.Context, id string) (storedTokens, error)
 	return inStore(k.open(id, value), value), nil
 }
 
-// swap replaces old by a value until its record expires.
+// swap replaces the value old by next, which is stored until its record expires.
 func (k *tokenKeeper) swap(ctx context.Context, id string, old []byte, next storedTokens) (bool, error) {
 	ttl := time.Duration(0)
 	if next.tokenRecord != nil {
@@ -154,7 +154,7 @@ func tokensUnavailable(op string, err error) *Error {
 		Reason: "Options.Tokens failed", Fix: "check the store"}
 }
 
-// instead returns a record that takes the place of what the store has.
+// instead returns a record that is to replace the value base in the store.
 func (k *tokenKeeper) instead(id string, r *tokenRecord, base []byte) storedTokens {
 	return storedTokens{tokenRecord: r, value: k.seal(id, r), base: base}
 }
@@ -186,7 +186,7 @@ func (k *tokenKeeper) token(ctx context.Context, w wanted) (*accessToken, error)
 	}
 	sum, owner := sha256.Sum256([]byte(w.refused)), w.cl.owner
 	done := k.flight.DoChan(w.id()+string(owner[:])+string(sum[:])+w.api.key(), func() (any, error) {
-		// The request's context, and not ctx: the caller may reuse that one, as Gin does.
+		// Use the context of the request and not ctx, which the caller may reuse, as Gin does.
 		return contain.Call(func() (*accessToken, error) { return k.obtain(context.WithoutCancel(w.v), w) })
 	})
 	select {
@@ -203,8 +203,8 @@ func (k *tokenKeeper) token(ctx context.Context, w wanted) (*accessToken, error)
 	}
 }
 
-// signedIn returns an error if the session has ended. A client may be kept for longer than the
-// request that it is of: then the marks of sign-outs are asked for every few seconds.
+// signedIn returns an error if the session has ended. A client may be used for longer than its
+// request: then revocations are read every few seconds.
 func (k *tokenKeeper) signedIn(ctx context.Context, w wanted, now time.Time) error {
 	err := error(nil)
 	switch {
@@ -250,7 +250,7 @@ func (k *tokenKeeper) obtain(ctx context.Context, w wanted) (*accessToken, error
 		if err == nil {
 			err = w.cl.resting(now)
 		}
-		if err == nil { // before the claim, which is not for as long
+		if err == nil { // before the claim, which is too short for both
 			err = fromRP(w.cl.rp.Discover(ctx))
 		}
 		mine, until := false, time.Now().Add(claimLife-time.Second)
@@ -295,8 +295,8 @@ func (k *tokenKeeper) latest(ctx context.Context, w wanted) (storedTokens, error
 	return last, nil
 }
 
-// save stores tokens in the background that could not be stored before: another replica would
-// otherwise use the spent refresh token in the store.
+// save stores tokens, in the background, that could not be stored before: another replica would
+// otherwise send the refresh token in the store, which is already used.
 func (k *tokenKeeper) save(w wanted) {
 	k.flight.DoChan("save "+w.id(), func() (any, error) {
 		return contain.Call(func() (storedTokens, error) { return k.latest(context.WithoutCancel(w.v), w) })
@@ -363,14 +363,14 @@ func (k *tokenKeeper) refresh(ctx context.Context, w wanted, last storedTokens, 
 	return &token, false, nil
 }
 
-// keepRefreshed stores what came of a refresh, whether or not the session has ended
-// meanwhile: then it is taken back, and err says so. Where the store fails, the tokens are in
-// memory, and kept has those. again says that the store has other tokens by now.
+// keepRefreshed stores the tokens of a refresh. If the session has ended in the meantime, it
+// drops and revokes them, and err says so. If the store fails, the tokens are kept in memory and
+// returned in kept. again reports that the store has other tokens by now.
 func (k *tokenKeeper) keepRefreshed(ctx context.Context, w wanted, last storedTokens, next *tokenRecord) (kept storedTokens, again bool, err error) {
 	kept, done, failed := k.keep(ctx, w, last, next)
 	if failed == nil && !done && kept.value == nil {
-		// The session has ended, which is marked before its tokens are dropped; or the store has
-		// lost what it had.
+		// The session has ended, which is recorded before its tokens are dropped, or the store
+		// has lost the record.
 		if err := k.ended(ctx, w); err != nil {
 			w.cl.revokeLater(next)
 			return kept, false, err
@@ -378,15 +378,15 @@ func (k *tokenKeeper) keepRefreshed(ctx context.Context, w wanted, last storedTo
 		kept, done, failed = k.keep(ctx, w, storedTokens{tokenRecord: last.tokenRecord}, next)
 	}
 	if err := k.ended(ctx, w); err != nil {
-		w.cl.revokeLater(k.drop(ctx, &w.v.opened.session)) // nothing, if another session has taken them over
+		w.cl.revokeLater(k.drop(ctx, &w.v.opened.session)) // a no-op if another session has taken them over
 		return kept, false, err
 	}
 	return kept, failed == nil && !done, nil
 }
 
-// send sends the refresh token, and gives up before the claim ends: another would send it
-// again. If the response had another one but could not be verified for the moment, the record
-// that it returns has that one.
+// send sends the refresh token, with a deadline before the claim ends, after which another
+// request would send it again. If the response has a new refresh token but cannot be verified at
+// the moment, the returned record has the new one.
 func (k *tokenKeeper) send(ctx context.Context, w wanted, last storedTokens, until time.Time) (storedTokens, *rp.Refreshed, error) {
 	bounded, cancel := context.WithDeadline(ctx, until)
 	defer cancel()
@@ -411,12 +411,12 @@ func (k *tokenKeeper) notRefreshed(ctx context.Context, w wanted, last storedTok
 		if now, err := k.current(ctx, w.id()); err == nil && (now.tokenRecord == nil || now.claimed() != last.claimed()) {
 			return nil, true, nil
 		}
-		if w.api.key() != "" { // it may be this token alone that the provider does not give
+		if w.api.key() != "" { // the provider may refuse only the token for this API
 			return k.notGiven(ctx, w, last, e, now)
 		}
 		next := *last.tokenRecord
 		next.ended = true
-		_, _, _ = k.keep(ctx, w, last, &next) // else it is asked once more
+		_, _, _ = k.keep(ctx, w, last, &next) // after an error the provider is asked once more
 		if e.demand = w.demand(); w.backFromTrip(last.tokenRecord, now) {
 			e = w.denied()
 		}
@@ -436,8 +436,8 @@ func (k *tokenKeeper) notRefreshed(ctx context.Context, w wanted, last storedTok
 	return t, false, err
 }
 
-// notGiven sends the person to the provider for a token that it does not give without them,
-// unless that has just been done.
+// notGiven redirects the user to the provider for a token that requires interaction, unless that
+// was just tried.
 func (k *tokenKeeper) notGiven(ctx context.Context, w wanted, last storedTokens, e *Error, now time.Time) (*accessToken, bool, error) {
 	k.release(ctx, w, last)
 	if w.backFromTrip(last.tokenRecord, now) {
@@ -447,8 +447,8 @@ func (k *tokenKeeper) notGiven(ctx context.Context, w wanted, last storedTokens,
 	return nil, false, e
 }
 
-// release ends a claim early, by storing another number of tries to claim; in memory alone,
-// other replicas would not see it.
+// release ends a claim early: it stores a new number of tries, and thus a new key to claim. Only
+// in memory, other replicas would not see it.
 func (k *tokenKeeper) release(ctx context.Context, w wanted, last storedTokens) {
 	for range 4 {
 		next := *last.tokenRecord
@@ -464,14 +464,15 @@ func (k *tokenKeeper) release(ctx context.Context, w wanted, last storedTokens) 
 		if err != nil || now.tokenRecord == nil || now.claimed() != last.claimed() {
 			return
 		}
-		last = now // another session has taken the record over
+		last = now // another session has taken over the record
 	}
 }
 
-// keep stores next, which came of a claim, in the place of last, and returns what there is
-// now, stored if done. If the store fails, it stays in memory, and is stored when the tokens
-// are wanted next: the provider no longer accepts the refresh token in the store. If another
-// session has taken the record over meanwhile, that gets the refresh token.
+// keep replaces last, for which the caller has the claim, by next, and returns the tokens that
+// are current then; done reports whether next was stored. If the store fails, next is kept in
+// memory and stored when the tokens are needed next, since the provider no longer accepts the
+// refresh token in the store. If another session has taken over the record in the meantime, its
+// record gets the refresh token.
 func (k *tokenKeeper) keep(ctx context.Context, w wanted, last storedTokens, next *tokenRecord) (kept storedTokens, done bool, err error) {
 	next.tries = last.tries + 1
 	for range 4 {
@@ -489,7 +490,7 @@ func (k *tokenKeeper) keep(ctx context.Context, w wanted, last storedTokens, nex
 		switch {
 		case err != nil:
 			if next.refreshToken == last.refreshToken {
-				next.tries = last.tries // which the other replicas have, too
+				next.tries = last.tries // as the other replicas have it
 				kept = k.instead(w.id(), next, last.base)
 			}
 			k.memory.put(w.id(), kept)
@@ -504,11 +505,12 @@ func (k *tokenKeeper) keep(ctx context.Context, w wanted, last storedTokens, nex
 	return storedTokens{}, false, tokensUnavailable("store tokens", errors.New("the record keeps changing"))
 }
 
-// watermarks, and revokeSession, wait no longer than for any other call of a store.
+// watermarks reads the watermarks of the session with a deadline of storeWait.
 func (k *tokenKeeper) watermarks(ctx context.Context, w wanted) ([4]time.Time, error) {
 	return within(ctx, k.cfg.Revocations, func(ctx context.Context) ([4]time.Time, error) { return k.cfg.watermarks(ctx, w.v.opened.keys) })
 }
 
+// revokeSession revokes the session with a deadline of storeWait.
 func (k *tokenKeeper) revokeSession(ctx context.Context, w wanted) error {
 	_, err := within(ctx, k.cfg.Revocations, func(ctx context.Context) (any, error) {
 		return nil, k.cfg.revokeSession(ctx, w.v.opened.sessionID())
@@ -516,14 +518,14 @@ func (k *tokenKeeper) revokeSession(ctx context.Context, w wanted) error {
 	return err
 }
 
-// ended returns an error if the session has ended meanwhile.
+// ended returns an error if the session has ended in the meantime.
 func (k *tokenKeeper) ended(ctx context.Context, w wanted) error {
 	if w.v.state.Load() != identified || !k.cfg.Now().Before(k.end(&w.v.opened.session)) {
 		return sessionEnded()
 	}
 	marks, err := k.watermarks(ctx, w)
 	if err != nil {
-		return nil // the tokens are not lost because of it: the guard refuses the session
+		return nil // keep the tokens: the guard rejects the session if it has ended
 	}
 	if w.v.opened.revoked(marks) {
 		return sessionEnded()

@@ -8,7 +8,7 @@ import (
 	"time"
 )
 
-// tokenMemory remembers the tokens of the sessions that used them last.
+// tokenMemory caches the tokens of the sessions that used them most recently.
 type tokenMemory struct {
 	mu    sync.Mutex
 	byID  map[string]*list.Element
@@ -18,12 +18,12 @@ type tokenMemory struct {
 type memoryEntry struct {
 	id      string
 	held    storedTokens
-	session string    // that was last found not to be revoked
-	checked time.Time // when that was
+	session string    // id of the session that was last found not to be revoked
+	checked time.Time // the time of that check
 }
 
-// checkedLately reports whether a session was lately found not to be revoked. Another one that
-// had the tokens before says nothing of it.
+// checkedLately reports whether a session was found not to be revoked within signedInFor. A
+// check of another session that had the tokens before does not count.
 func (m *tokenMemory) checkedLately(w wanted, now time.Time) bool {
 	m.mu.Lock()
 	defer m.mu.Unlock()
@@ -36,7 +36,7 @@ func (m *tokenMemory) checkedLately(w wanted, now time.Time) bool {
 	return entry.session == w.v.opened.id && 0 <= since && since <= signedInFor
 }
 
-// check notes that a session was found not to be revoked.
+// check records that a session was found not to be revoked.
 func (m *tokenMemory) check(w wanted, now time.Time) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
@@ -46,8 +46,8 @@ func (m *tokenMemory) check(w wanted, now time.Time) {
 	}
 }
 
-// settle remembers what the store has, unless there are newer tokens that it could not be
-// told of, and returns what there is.
+// settle returns the current tokens: those of the store, which it caches, or newer ones in
+// memory that could not be stored.
 func (m *tokenMemory) settle(id string, last storedTokens) storedTokens {
 	m.mu.Lock()
 	defer m.mu.Unlock()
@@ -109,19 +109,19 @@ func (m *tokenMemory) remove(id string) {
 	}
 }
 
-// failed leaves the provider alone for a moment if it could not be asked. What it answered to
-// one session says nothing of the others.
+// failed pauses requests to the provider after a failed one. An error response about one session
+// does not count.
 func (c *client) failed(e *Error, now time.Time) {
 	if e.Code == ErrProviderError {
 		return
 	}
 	c.rest.Store(now.Add(providerRest).UnixMicro())
 	told := *e
-	told.Err = nil // it may be about a person
+	told.Err = nil // it may contain data of a user
 	c.failure.Store(&told)
 }
 
-// resting returns the error of the provider's last failure while it is left alone.
+// resting returns the provider's last failure while requests to it are paused.
 func (c *client) resting(now time.Time) error {
 	if now.UnixMicro() >= c.rest.Load() {
 		return nil
@@ -132,12 +132,12 @@ func (c *client) resting(now time.Time) error {
 	return nil
 }
 
-// tokenFailures is what a client knows of refreshes, and rechecks, that failed.
+// tokenFailures records the failed refreshes and rechecks of a client.
 type tokenFailures struct {
-	recheckRest    atomic.Int64 // until when rechecks leave the provider alone, in Unix microseconds
+	recheckRest    atomic.Int64 // until when rechecks are paused, in Unix microseconds
 	recheckFailure atomic.Pointer[Error]
-	recheckLogged  atomic.Int64 // when the log was told of one last
+	recheckLogged  atomic.Int64 // when a failure was last logged, in Unix microseconds
 
-	rest    atomic.Int64 // until when the provider is left alone, in Unix microseconds
+	rest    atomic.Int64 // until when requests to the provider are paused, in Unix microseconds
 	failure atomic.Pointer[Error]
 }

@@ -23,24 +23,24 @@ const tokenRecordVersion = 1
 type tokenRecord struct {
 	refreshToken string    // "" without one
 	ended        bool      // the provider no longer accepts it
-	nonce        [32]byte  // hash of the nonce of the sign-in that gave the refresh token
+	nonce        [32]byte  // hash of the nonce of the sign-in that returned the refresh token
 	authTime     time.Time // auth_time of that sign-in; zero if the provider did not say
 	issued       time.Time // iat of the latest ID token; zero without one
-	asked        string    // scopes that the sign-in asked for beside the provider's, space-separated
-	tripUntil    time.Time // until when another trip would bring no other scopes; zero if none was made
-	tries        uint64    // of what can be claimed: see claimed
+	asked        string    // scopes that the sign-in requested in addition to the provider's, space-separated
+	tripUntil    time.Time // until when another redirect to the provider would return the same scopes; zero if there was none
+	tries        uint64    // part of the claim: see claimed
 	session      string    // id of the session whose tokens these are
-	ends         time.Time // when the store may forget the record
-	owner        [32]byte  // whose they are: see tokensOwner
-	groups       []string  // that the provider sent last, without what OnLogin or OnRecheck made of them
-	renewed      *renewal  // what the last recheck found; nil before the first
-	rest         time.Time // until when no recheck asks; zero if none has failed
-	away         bool      // and until then the person has to come back to the provider
+	ends         time.Time // when the store may delete the record
+	owner        [32]byte  // the client that they belong to: see tokensOwner
+	groups       []string  // that the provider sent last, before OnLogin or OnRecheck changed them
+	renewed      *renewal  // the result of the last recheck; nil before the first
+	rest         time.Time // until when rechecks are paused; zero if none has failed
+	away         bool      // until rest, the user must return to the provider
 	access       []accessToken
 
-	// Of a session that begins, and not stored:
-	before   *session // whose place it takes; nil if that has no tokens
-	inherits bool     // its refresh token continues
+	// For a session that is being started, and not stored:
+	before   *session // the previous session; nil if it has no tokens
+	inherits bool     // the refresh token of before continues
 }
 
 // accessToken is an access token for one or more APIs of a provider.
@@ -48,12 +48,12 @@ type accessToken struct {
 	key      string // which APIs: see API.key
 	value    string
 	typ      string
-	expiry   time.Time // zero if the provider does not say
+	expiry   time.Time // zero if unknown
 	obtained time.Time
-	scopes   string // that were granted, as the provider said; "" if it did not
+	scopes   string // granted according to the provider; "" if unknown
 }
 
-// key says which access token an API takes: "" is that of the sign-in.
+// key identifies the access token that an API takes; "" is that of the sign-in.
 func (p *API) key() string {
 	if len(p.Scopes) == 0 && p.Resource == "" {
 		return ""
@@ -64,7 +64,7 @@ func (p *API) key() string {
 // newAccessToken returns the access token of a response to a request for these scopes. Its
 // scopes are those of the response, and requested ones that the response has under another
 // name. Microsoft answers "User.Read" to a request for "https://graph.microsoft.com/user.read",
-// and does not name "/.default", which stands for all scopes of one API that the person has
+// and does not name "/.default", which stands for all scopes of one API that the user has
 // consented to.
 func (c *client) newAccessToken(key string, token *oauth2.Token, requested []string, now time.Time) accessToken {
 	scopes := c.rp.GrantedScopes(token)
@@ -93,7 +93,7 @@ func newTokenRecord(c *client, state *loginState, id *rp.Identity, groups []stri
 	if id.AuthTime.Unix() > 0 { // 0 is unknown
 		r.authTime = id.AuthTime
 	}
-	if state.renews != "" { // a check, or a call of an API, sent the person to the provider
+	if state.renews != "" { // a check, or a call of an API, redirected the user to the provider
 		r.tripUntil = now.Add(time.Hour)
 		if !access.expiry.IsZero() {
 			r.tripUntil = access.expiry
@@ -105,13 +105,13 @@ func newTokenRecord(c *client, state *loginState, id *rp.Identity, groups []stri
 	return r
 }
 
-// tokensOwner says whose the tokens of this provider are. Another one of the same name, which
-// SetProviders has put in its place, gets none of them.
+// tokensOwner identifies the client that tokens belong to. A different provider of the same
+// name, set by SetProviders, does not get them.
 func tokensOwner(p *Provider) [32]byte {
 	return sha256.Sum256([]byte(strings.Join([]string{p.Issuer, p.TokenURL, p.identity(), p.ClientID}, "\n")))
 }
 
-// of returns the record if it is this client's, else nil.
+// of returns the record if it belongs to this client, else nil.
 func (r *tokenRecord) of(c *client) *tokenRecord {
 	if r == nil || c == nil || r.owner != c.owner {
 		return nil
@@ -128,9 +128,9 @@ func (a *Auth) keepTokens(c *gin.Context, g *registry, cl *client, s *session, l
 	return cl.limitUnasked(c.Request.Context(), s, a.cfg.Now())
 }
 
-// takePlace notes whose place a session that begins takes. If a check sent the same person to
-// the provider, and it gave no refresh token this time, that of the previous session
-// continues: Google, for one, gives it once.
+// takePlace records which session the new one replaces. If a check redirected the same user to
+// the provider, and the response has no refresh token, that of the previous session continues:
+// Google, for example, issues it only once.
 func (a *Auth) takePlace(c *gin.Context, g *registry, login *Login, r *tokenRecord) error {
 	wants := login.Renewal && r.refreshToken == ""
 	before, err := g.sessions.load(c.Writer, c.Request, a.cfg.Now())
@@ -152,14 +152,14 @@ func (a *Auth) takePlace(c *gin.Context, g *registry, login *Login, r *tokenReco
 	return nil
 }
 
-// gives reports whether there is a refresh token that the tokens of a session to come can
-// have.
+// gives reports whether the record has a refresh token that the record of a new session can take
+// over.
 func (r *tokenRecord) gives(next *tokenRecord) bool {
 	return r.refreshToken != "" && !r.ended && r.owner == next.owner
 }
 
-// claimed is what a refresh claims: the refresh token, for the n-th time. Without one it is
-// the access token, with which a recheck reads the profile.
+// claimed returns the text that a refresh claims: the refresh token and the number of tries.
+// Without a refresh token it is the access token, with which a recheck reads the profile.
 func (r *tokenRecord) claimed() string {
 	token := r.refreshToken
 	if token == "" && len(r.access) > 0 {
@@ -168,8 +168,8 @@ func (r *tokenRecord) claimed() string {
 	return token + "\n" + strconv.FormatUint(r.tries, 10)
 }
 
-// checkScopes refuses a sign-in that was to bring scopes which the provider did not grant:
-// the session from before stays.
+// checkScopes rejects a sign-in that requested scopes for an API and did not get them. The
+// previous session continues.
 func (c *client) checkScopes(state *loginState, id *rp.Identity) error {
 	t := c.newAccessToken("", id.Token, strings.Fields(state.scopes), time.Time{})
 	if state.scopes == "" || !t.lacks(strings.Fields(state.scopes)) {
@@ -178,8 +178,8 @@ func (c *client) checkScopes(state *loginState, id *rp.Identity) error {
 	return (&wanted{cl: c}).denied()
 }
 
-// refreshed returns the record after a refresh for an API, and the token. Tokens of APIs that
-// the provider has no more are dropped.
+// refreshed returns the record after a refresh for an API, and the token. It drops tokens of
+// APIs that are no longer in Provider.APIs.
 func (r *tokenRecord) refreshed(c *client, api *API, got *rp.Refreshed, now time.Time) (*tokenRecord, accessToken) {
 	t := c.newAccessToken(api.key(), got.Token, api.Scopes, now)
 	if before := r.find(api); t.scopes == "" && len(api.Scopes) > 0 {
@@ -210,8 +210,8 @@ func (r *tokenRecord) find(api *API) *accessToken {
 			return &r.access[i]
 		}
 	}
-	// Without a refresh token there is one access token for all, as GitHub has it: a sign-in
-	// that asked for the scopes gave it to the one that there is.
+	// Without a refresh token there is one access token for all APIs, as at GitHub. If a
+	// sign-in requested the scopes, this token has them.
 	if r.refreshToken != "" || api.Resource != "" || key == "" {
 		return nil
 	}
@@ -221,7 +221,7 @@ func (r *tokenRecord) find(api *API) *accessToken {
 	return nil
 }
 
-// grants reports whether the provider said that a token has these scopes.
+// grants reports whether a token has these scopes according to the provider.
 func (t *accessToken) grants(scopes []string) bool {
 	granted := strings.Fields(t.scopes)
 	return !slices.ContainsFunc(scopes, func(needed string) bool {
@@ -229,16 +229,16 @@ func (t *accessToken) grants(scopes []string) bool {
 	})
 }
 
-// ofEveryAPI reports whether a scope says nothing of an API: Microsoft leaves those of the
-// sign-in out of its answers.
+// ofEveryAPI reports whether a scope is for the sign-in and not for an API: Microsoft omits such
+// scopes from its responses.
 func ofEveryAPI(scope string) bool {
 	return scope == "openid" || scope == "profile" || scope == "offline_access"
 }
 
-// sameScope reports whether a granted scope is the one that an API needs. RFC 6749, 3.3, has
-// scopes case-sensitive; Microsoft's are not, and "Mail.Read" may be granted as
-// "https://graph.microsoft.com/Mail.Read". A scope that the application writes as an address
-// is granted under that address alone: another API may have one of the same name.
+// sameScope reports whether a granted scope is the one that an API needs. Scopes are
+// case-sensitive (RFC 6749, 3.3), except Microsoft's, and "Mail.Read" may be granted as
+// "https://graph.microsoft.com/Mail.Read". If the application writes a scope as a URL, it must
+// be granted as that URL: another API may have a scope of the same name.
 func sameScope(needed, granted string) bool {
 	if isAddress(granted) && !isAddress(needed) {
 		granted = lastSegment(granted)
@@ -250,15 +250,15 @@ func isAddress(scope string) bool { return strings.Contains(scope, "://") }
 
 func lastSegment(scope string) string { return scope[strings.LastIndexByte(scope, '/')+1:] }
 
-// lacks reports whether the provider said that a token has not all of these scopes.
+// lacks reports whether a token lacks any of these scopes according to the provider.
 func (t *accessToken) lacks(scopes []string) bool { return t.scopes != "" && !t.grants(scopes) }
 
 // expired reports whether a token has expired.
 func (t *accessToken) expired(now time.Time) bool { return !t.expiry.IsZero() && !now.Before(t.expiry) }
 
-// due reports whether it is time for another token: a minute before the end, or a tenth
-// of its life if that is shorter. early spreads the sessions of a provider that was down
-// over half a minute more: 0 to 255.
+// due reports whether a token should be refreshed: from a minute before its expiry, or a tenth of
+// its lifetime if that is shorter. early, from 0 to 255, adds up to half a minute, so that the
+// sessions of a provider that was down do not all refresh at once.
 func (t *accessToken) due(now time.Time, early byte) bool {
 	if t.expiry.IsZero() {
 		return false

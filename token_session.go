@@ -26,7 +26,7 @@ func (k *tokenKeeper) begin(ctx context.Context, s *session) (undo func(), err e
 	if r.before != nil {
 		goesOn, err := k.takeOver(ctx, s)
 		if err != nil {
-			k.giveBack(ctx, s) // it may have been done, though it failed
+			k.giveBack(ctx, s) // the store may have been changed despite the error
 			return undo, err
 		}
 		undo = func() { k.giveBack(ctx, s) }
@@ -37,7 +37,7 @@ func (k *tokenKeeper) begin(ctx context.Context, s *session) (undo func(), err e
 	}
 	first := k.instead(s.id, r, nil)
 	done, err := k.swap(ctx, s.id, nil, first)
-	if err == nil && !done { // a store may have done it, and answer a second attempt of its client
+	if err == nil && !done { // the store's client may have retried a call that had succeeded
 		var now storedTokens
 		if now, err = k.load(ctx, s.id); err == nil && !bytes.Equal(now.value, first.value) {
 			err = tokensUnavailable("store tokens", errors.New("tokens already exist for the new session"))
@@ -55,19 +55,19 @@ func (k *tokenKeeper) begin(ctx context.Context, s *session) (undo func(), err e
 	}, nil
 }
 
-// takeOver writes a session that begins into the record of the one before. If its refresh
-// token goes on, the record is the new session's from here on. Else it ends in a moment, and
-// says meanwhile that a refresh which is under way must not revoke what came of it: that could
-// take the person's whole grant with it.
+// takeOver writes the id of a new session into the record of the previous one. If the refresh
+// token continues, the record belongs to the new session from then on. Otherwise the record
+// expires soon; until then it prevents a refresh in progress from revoking its result, which
+// could revoke the user's whole grant.
 func (k *tokenKeeper) takeOver(ctx context.Context, s *session) (goesOn bool, err error) {
 	before := s.tokens.begins.before
 	id := before.tokensID()
-	for range 4 { // a refresh may store others meanwhile
+	for range 4 { // a refresh may replace the record in the meantime
 		last, err := k.current(ctx, id)
 		if err != nil {
 			return false, err
 		}
-		if last.tokenRecord != nil && last.session == s.id { // done by the attempt before, whatever the store said
+		if last.tokenRecord != nil && last.session == s.id { // the previous attempt succeeded, although the store reported otherwise
 			return goesOn, nil
 		}
 		if last.tokenRecord == nil || last.session != before.id {
@@ -116,12 +116,12 @@ func (k *tokenKeeper) giveBack(ctx context.Context, s *session) {
 	}
 }
 
-// drop deletes the tokens of a session that has ended, and returns them, nil if there were
-// none, if they cannot be read (they end with the session anyway), or if another session has
+// drop deletes the tokens of an ended session and returns them. It returns nil if there were
+// none, if they cannot be read (they expire with the session anyway), or if another session has
 // taken them over.
 func (k *tokenKeeper) drop(ctx context.Context, s *session) *tokenRecord {
 	id := s.tokensID()
-	for range 4 { // a refresh may store others meanwhile
+	for range 4 { // a refresh may replace the record in the meantime
 		last, err := k.current(ctx, id)
 		if err != nil {
 			held, _ := k.memory.get(id)

@@ -15,7 +15,7 @@ type memoryTokens struct {
 	now    func() time.Time
 	mu     sync.Mutex
 	values map[RevocationKey]memoryToken
-	sweep  int // of how many values the expired ones are looked for
+	sweep  int // the number of values at which expired ones are deleted
 }
 
 type memoryToken struct {
@@ -58,8 +58,8 @@ func (m *memoryTokens) Swap(_ context.Context, key RevocationKey, old, next []by
 	return true, nil
 }
 
-// tidy deletes what has expired, each time that the values have doubled since, and any
-// others beyond the limit: those users are sent to the provider for new ones.
+// tidy deletes expired values each time that the number of values has doubled, and any others
+// beyond the limit, whose users are redirected to the provider for new tokens.
 func (m *memoryTokens) tidy(keep RevocationKey) {
 	if len(m.values) < m.sweep {
 		return

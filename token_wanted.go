@@ -15,8 +15,8 @@ type wanted struct {
 	v       *authRequest
 	cl      *client
 	api     *API
-	refused string // rejected by the API: another one is needed
-	asked   string // scopes requested by the session's earlier trips, space-separated
+	refused string // rejected by the API: another token is needed
+	asked   string // scopes requested by earlier redirects of the session, space-separated
 }
 
 // id returns the key of the session's tokens.
@@ -96,10 +96,10 @@ func (w *wanted) stepUp(id, reason, fix string) *Error {
 	return &Error{Code: ErrStepUpRequired, ID: id, Op: "refresh token", Provider: w.cl.provider.Name, Reason: reason, Fix: fix, demand: w.demand()}
 }
 
-// backFromTrip reports whether the person has come back from a trip for this very token, and
-// another one would bring nothing else. A page would send them round for ever, however long
-// it takes. It holds for as long as the access token of the trip; for an API that takes that
-// one, only for a minute: it may have been revoked since.
+// backFromTrip reports whether the user has just returned from the provider with this token, so
+// that another redirect would have the same result and a page would redirect forever. That is
+// true until the access token of the sign-in expires; for an API that takes that token, only for
+// a minute, since it may have been revoked later.
 func (w *wanted) backFromTrip(r *tokenRecord, now time.Time) bool {
 	if !now.Before(r.tripUntil) {
 		return false
@@ -107,15 +107,15 @@ func (w *wanted) backFromTrip(r *tokenRecord, now time.Time) bool {
 	if w.api.key() == "" {
 		return w.v.opened.created.Add(tripGrace).After(now)
 	}
-	asked := strings.Fields(r.asked) // our own words, unlike what a provider grants
+	asked := strings.Fields(r.asked) // as requested, not as the provider names granted scopes
 	return !slices.ContainsFunc(w.api.Scopes, func(s string) bool {
 		return !slices.Contains(asked, s) && !slices.Contains(w.cl.provider.Scopes, s)
 	})
 }
 
-// demand is for a trip that brings the token. It asks for what earlier trips asked for, too,
-// as far as an API still wants it: a page that calls two APIs would lose the one with the
-// other.
+// demand returns the demand for a redirect that obtains the token. It includes the scopes of
+// earlier redirects that an API still needs: otherwise a page that calls two APIs would lose the
+// scopes of one by requesting those of the other.
 func (w *wanted) demand() *demand {
 	earlier := slices.DeleteFunc(strings.Fields(w.asked), func(s string) bool {
 		return !slices.ContainsFunc(w.cl.provider.APIs, func(api API) bool { return slices.Contains(api.Scopes, s) })
@@ -123,14 +123,14 @@ func (w *wanted) demand() *demand {
 	return &demand{session: w.v.opened.id, scopes: union(earlier, w.api.Scopes)}
 }
 
-// denied is the error for a provider that was asked for the scopes a moment ago.
+// denied returns the error if the provider was just asked for the scopes and did not grant them.
 func (w *wanted) denied() *Error {
 	return &Error{Code: ErrProviderDenied, ID: "refresh.scopes_denied", text: "consent_denied", Op: "refresh token", Provider: w.cl.provider.Name,
 		Reason: "the provider did not grant the scopes of the API", Fix: "compare API.Scopes with the scopes allowed for the client at the provider, unless the user declined"}
 }
 
-// refreshRequest returns the request that refreshes the token, and what its ID token must
-// agree with.
+// refreshRequest returns the request that refreshes the token, with the values that its ID token
+// must match.
 func (w *wanted) refreshRequest(last *tokenRecord) rp.RefreshRequest {
 	user := &w.v.opened.user
 	return rp.RefreshRequest{RefreshToken: last.refreshToken, Scopes: w.api.Scopes, Resource: w.api.Resource, Earlier: rp.Earlier{

@@ -64,8 +64,8 @@ func resourcesOf(list []API) (all []string) {
 // client belongs to this user and works until the session ends.
 //
 // The token is refreshed before it expires, once for all requests, goroutines and replicas. If
-// the API answers 401, the token is refreshed and the request sent again, provided that its
-// body can be sent again. A request to a URL that no API matches fails and is not sent. A
+// the API responds with 401, the token is refreshed and the request sent again, provided that
+// its body can be sent again. A request to a URL that no API matches fails and is not sent. A
 // redirect to such a URL is followed without the token, and so are further redirects.
 //
 // Errors of requests wrap an [*Error]: pass them to [Auth.Fail], which redirects the user to
@@ -103,8 +103,8 @@ func (a *Auth) Token(ctx context.Context, address string) (*oauth2.Token, error)
 	return t.token(), nil
 }
 
-// requestContext returns the request's context for a *gin.Context, which Gin reuses for other
-// requests while a store that hangs may still look at it.
+// requestContext returns the request's context for a *gin.Context: Gin reuses the latter for
+// other requests, while a store that hangs may still use it.
 func requestContext(ctx context.Context) context.Context {
 	if c, ok := ctx.(*gin.Context); ok && c != nil && c.Request != nil {
 		return c.Request.Context()
@@ -112,21 +112,21 @@ func requestContext(ctx context.Context) context.Context {
 	return ctx
 }
 
-// requestOf returns the request that a context belongs to, nil if no user is signed in.
+// requestOf returns the request that a context belongs to, or nil if no user is signed in.
 func (a *Auth) requestOf(ctx context.Context) *authRequest {
 	if c, ok := ctx.(*gin.Context); ok && c != nil && c.Request != nil {
 		return a.authenticated(c)
 	} else if ctx == nil || ok {
 		return nil
 	}
-	if ctx.Value(gin.ContextKey) != nil { // Gin uses its contexts again, for other requests
+	if ctx.Value(gin.ContextKey) != nil { // Gin reuses its contexts for other requests
 		return nil
 	}
 	v, _ := ctx.Value(authRequestKey{a}).(*authRequest)
 	return v
 }
 
-// wantedBy returns the token that a request of a user to an address wants.
+// wantedBy returns the token that a user's request to a URL needs.
 func wantedBy(v *authRequest, u *url.URL) (wanted, error) {
 	switch {
 	case v == nil || v.state.Load() != identified:
@@ -134,7 +134,7 @@ func wantedBy(v *authRequest, u *url.URL) (wanted, error) {
 	case !v.hasSession():
 		return wanted{}, noSession("call API")
 	}
-	cl := v.registry.auth.providers.Load().clients[v.opened.user.Provider] // a client may be kept for long
+	cl := v.registry.auth.providers.Load().clients[v.opened.user.Provider] // a client may be used for a long time
 	if cl == nil {
 		return wanted{}, sessionEnded()
 	}
@@ -145,8 +145,8 @@ func wantedBy(v *authRequest, u *url.URL) (wanted, error) {
 	return wanted{v: v, cl: cl, api: api}, nil
 }
 
-// noAPI is the error for an address of no API. It names the address without what may be a
-// secret: the user and the query; u is nil if it could not be read.
+// noAPI returns the error for a URL that no API matches. It omits the user and the query, which
+// may be secrets. u is nil if the URL could not be parsed.
 func noAPI(provider string, u *url.URL) *Error {
 	e := &Error{Code: ErrInvalidOptions, ID: "api.address", Op: "call API", Provider: provider, Reason: "the URL is invalid, so it matches no API of the provider",
 		Fix: "add it to Provider.APIs, or use another HTTP client"}
@@ -161,7 +161,7 @@ func noAPI(provider string, u *url.URL) *Error {
 	return e
 }
 
-// refusedByAPI is the error for an API that refuses a new token, where there is no answer
+// refusedByAPI returns the error for an API that rejects a fresh token, if there is no response
 // of the API to return.
 func refusedByAPI(err error, w wanted) error {
 	if !errors.Is(err, errRefusedAgain) {
@@ -181,16 +181,16 @@ func knownAPIs(list []API) []knownAPI {
 	known := make([]knownAPI, len(list))
 	for i := range list {
 		known[i].API = &list[i]
-		if u, err := url.Parse(list[i].URL); err == nil { // it is checked
+		if u, err := url.Parse(list[i].URL); err == nil { // Mount has checked it
 			known[i].scheme, known[i].host, known[i].path = u.Scheme, u.Host, u.EscapedPath()
 		}
 	}
 	return known
 }
 
-// has reports whether an address with that path is the API's.
+// has reports whether a URL with that path belongs to the API.
 func (a *knownAPI) has(u *url.URL, path string) bool {
-	if u.Host != a.host || u.Scheme != a.scheme { // most are written as the API is
+	if u.Host != a.host || u.Scheme != a.scheme { // most have the same spelling
 		if weburl.Origin(u) != a.scheme+"://"+a.host {
 			return false
 		}
@@ -198,7 +198,7 @@ func (a *knownAPI) has(u *url.URL, path string) bool {
 	return strings.HasPrefix(path, a.path) || path == strings.TrimSuffix(a.path, "/")
 }
 
-// api returns the API that an address is of, or nil.
+// api returns the API that a URL belongs to, or nil.
 func (c *client) api(u *url.URL) *API {
 	path := u.EscapedPath()
 	if u.User != nil || u.Opaque != "" || goesUp(path) {
@@ -219,7 +219,7 @@ func (c *client) api(u *url.URL) *API {
 	return found.API
 }
 
-// apiAddress is an address as API.URL has it.
+// apiAddress returns the normalized form of an API.URL.
 func apiAddress(u *url.URL) string {
 	path := u.EscapedPath()
 	if path == "" {
@@ -228,9 +228,9 @@ func apiAddress(u *url.URL) string {
 	return weburl.Origin(u) + path
 }
 
-// goesUp reports whether a path goes up, or might where it is read: after it was decoded
-// once more, with backslashes for slashes, or without the parameters of a segment (RFC
-// 3986, 3.3), as different servers have it.
+// goesUp reports whether a path has dot segments, or might have them for a server that decodes
+// it once more, treats backslashes as slashes, or removes the parameters of a segment (RFC 3986,
+// 3.3).
 func goesUp(path string) bool {
 	if !strings.ContainsAny(path, "%;\\") && !strings.Contains(path, "/.") { // most
 		return strings.ContainsFunc(path, unicode.IsControl)
@@ -270,7 +270,7 @@ func (t *apiTransport) RoundTrip(r *http.Request) (*http.Response, error) {
 	if foreign := ok && e.ID == "api.address"; r.Response != nil && (foreign || err == nil && w.left(r)) {
 		return t.base.RoundTrip(r)
 	}
-	if err == nil && r.Host != "" && r.Host != r.URL.Host { // the server decides by it what is asked for
+	if err == nil && r.Host != "" && r.Host != r.URL.Host { // servers select the resource by Host
 		err = noAPI(w.cl.provider.Name, &url.URL{Scheme: r.URL.Scheme, Host: r.Host, Path: r.URL.Path})
 	}
 	if err != nil {
@@ -312,8 +312,8 @@ func (t *apiTransport) RoundTrip(r *http.Request) (*http.Response, error) {
 	return resp, nil
 }
 
-// unreachable is the error for an API that does not answer, so that a handler can give it to
-// Fail as any other. That the caller has given up stays what it is.
+// unreachable returns the error for an API that does not respond, so that a handler can pass it
+// to Fail. If the caller's context has ended, err is returned unchanged.
 func (w *wanted) unreachable(r *http.Request, err error) error {
 	if r.Context().Err() != nil {
 		return err
@@ -343,8 +343,8 @@ func (f *apiFailure) Unwrap() error { return f.told }
 // error of its Transport.
 func (f *apiFailure) Timeout() bool { return f.timeout != nil && f.timeout.Timeout() }
 
-// left reports whether a request follows from a redirect of a server that is no API's: from
-// there on it decides what is asked for, and the request gets no token.
+// left reports whether a redirect by a server that no API matches led to a request. Such a
+// server determines what is requested, so the request gets no token.
 func (w *wanted) left(r *http.Request) bool {
 	for r.Response != nil && r.Response.Request != nil {
 		if r = r.Response.Request; w.cl.api(r.URL) == nil {
@@ -364,7 +364,7 @@ func closed(r *http.Request, err error) error {
 
 // withToken returns the request with an access token (RFC 6750, 2.1).
 func withToken(r *http.Request, token *accessToken, body io.ReadCloser) *http.Request {
-	r = r.WithContext(r.Context()) // a copy, of which the header is ours
+	r = r.WithContext(r.Context()) // a shallow copy, whose header is replaced below
 	r.Body = body
 	if r.Header = maps.Clone(r.Header); r.Header == nil { // the values are shared, and not modified
 		r.Header = http.Header{}
@@ -373,9 +373,9 @@ func withToken(r *http.Request, token *accessToken, body io.ReadCloser) *http.Re
 	return r
 }
 
-// refusesToken reports whether an API does not take the access token. RFC 6750, 3.1:
-// invalid_token comes with 401. An API that says nothing but 401 means it, too; one that
-// says something else does not (RFC 9470: insufficient_user_authentication).
+// refusesToken reports whether an API rejected the access token: with 401 and invalid_token (RFC
+// 6750, 3.1), or with 401 and no error code. Another error code is not about the token (RFC
+// 9470: insufficient_user_authentication).
 func refusesToken(resp *http.Response) bool {
 	if resp.StatusCode != http.StatusUnauthorized {
 		return false
@@ -420,8 +420,8 @@ func (a *Auth) Refresh(ctx context.Context, provider string, old *oauth2.Token) 
 		return nil, err
 	}
 	key := sha256.Sum256([]byte(provider + "\x00" + old.RefreshToken))
-	// Not given up when ctx ends: a refresh token that the provider has replaced would be
-	// lost with the response.
+	// Not canceled when ctx ends: a refresh token that the provider has replaced would be lost
+	// with the response.
 	got, err, _ := a.refreshes.Do(string(key[:]), func() (any, error) {
 		return contain.Call(func() (*oauth2.Token, error) { return cl.refresh(context.WithoutCancel(ctx), old.RefreshToken) })
 	})
@@ -432,6 +432,6 @@ func (a *Auth) Refresh(ctx context.Context, provider string, old *oauth2.Token) 
 	if token == nil {
 		return nil, err
 	}
-	own := *token // others have the same
+	own := *token // concurrent callers share token
 	return &own, err
 }

@@ -21,7 +21,7 @@ import (
 	"github.com/ginauth/ginauth/internal/sitetest"
 )
 
-// offline is a site whose sign-ins give refresh tokens, and one of those.
+// offline returns a site whose sign-ins return refresh tokens, and one such token.
 func offline(t *testing.T, change func(s *sitetest.Site, o *ginauth.Options)) (*sitetest.Site, *oauth2.Token) {
 	t.Helper()
 	var token *oauth2.Token
@@ -51,11 +51,11 @@ func TestRefresh(t *testing.T) {
 	if second.AccessToken == first.AccessToken || second.RefreshToken == first.RefreshToken || second.RefreshToken == "" || second.Expiry.Before(s.Clock.Now()) {
 		t.Errorf("got %+v after %+v", second, first)
 	}
-	third, err := s.Auth.Refresh(t.Context(), "demo", &oauth2.Token{RefreshToken: second.RefreshToken}) // what a table keeps
+	third, err := s.Auth.Refresh(t.Context(), "demo", &oauth2.Token{RefreshToken: second.RefreshToken}) // as stored in a table
 	if err != nil || third.AccessToken == "" {
 		t.Errorf("got %+v, %v", third, err)
 	}
-	// Used a second time, it takes all others with it.
+	// A second use revokes all other tokens, too.
 	for _, old := range []*oauth2.Token{second, third} {
 		if got, err := s.Auth.Refresh(t.Context(), "demo", old); got != nil || !errors.Is(err, ginauth.ErrStepUpRequired) || !sitetest.HasID(err, "refresh.invalid_grant") {
 			t.Errorf("got %+v, %v", got, err)
@@ -102,7 +102,7 @@ func TestRefreshIsShared(t *testing.T) {
 	for i := 1; i < callers; i++ {
 		go ask(i)
 	}
-	for waiting := 0; waiting < callers; runtime.Gosched() { // one that comes later asks anew
+	for waiting := 0; waiting < callers; runtime.Gosched() { // a later one would send another request
 		waiting = strings.Count(stacks(), "singleflight.(*Group).Do(")
 	}
 	close(release)
@@ -122,13 +122,13 @@ func TestRefreshIsShared(t *testing.T) {
 	}
 }
 
-// stacks is what all goroutines are doing.
+// stacks returns the stacks of all goroutines.
 func stacks() string {
 	b := make([]byte, 8<<20)
 	return string(b[:runtime.Stack(b, true)])
 }
 
-// The provider has replaced the token by the time that the caller hangs up.
+// The provider has already replaced the token when the caller cancels.
 func TestRefreshGoesOnWithoutTheCaller(t *testing.T) {
 	s, token := offline(t, nil)
 	ctx, cancel := context.WithCancel(t.Context())
@@ -153,7 +153,7 @@ func TestRefreshFails(t *testing.T) {
 		token    *oauth2.Token
 		code     ginauth.Code
 		id       string
-		kept     bool // the refresh token is good afterwards
+		kept     bool // the refresh token is valid afterwards
 	}{
 		"an unknown provider": {provider: "other", code: ginauth.ErrUnknownProvider, id: "provider.unknown", kept: true},
 		"a page": {provider: "page", change: func(_ *sitetest.Site, o *ginauth.Options) {
@@ -217,7 +217,7 @@ func TestRefreshFails(t *testing.T) {
 	}
 }
 
-// Tokens in memory are warned of in production, if any are kept.
+// In production, Mount warns about tokens in memory, if any are kept.
 func TestTokensInMemoryAreWarnedOf(t *testing.T) {
 	apis := []ginauth.API{{URL: "https://api.corp.example/"}}
 	for name, tt := range map[string]struct {
@@ -252,8 +252,8 @@ func TestTokensInMemoryAreWarnedOf(t *testing.T) {
 	}
 }
 
-// A handler gives every error of the client to Fail: what answers says whose fault it is, and
-// that the person is signed in.
+// A handler passes every error of the client to Fail: the response shows the cause, and that the
+// user is signed in.
 func TestErrorsOfTheClient(t *testing.T) {
 	closed := httptest.NewServer(nil)
 	closed.Close()
@@ -318,7 +318,7 @@ func TestErrorsOfTheClient(t *testing.T) {
 	}
 }
 
-// A form that was sent cannot be sent on: its person gets a page that asks for consent.
+// A submitted form cannot be forwarded: the user gets a page that asks for consent.
 func TestConsentBeforeAForm(t *testing.T) {
 	s, _ := offline(t, func(s *sitetest.Site, o *ginauth.Options) {
 		o.Providers[0].APIs = []ginauth.API{{URL: s.IDP.Issuer + "/", Scopes: []string{"groups"}}}
@@ -334,8 +334,8 @@ func TestConsentBeforeAForm(t *testing.T) {
 	}
 }
 
-// What the trip is for is in the log, and in what the handler gets: a token that lacks scopes
-// has not ended.
+// The reason for the redirect is in the log and in the handler's error: a token that lacks
+// scopes has not expired.
 func TestWhyAPersonIsSentToTheProvider(t *testing.T) {
 	for name, tt := range map[string]struct {
 		scopes []string
@@ -368,7 +368,7 @@ func TestWhyAPersonIsSentToTheProvider(t *testing.T) {
 	}
 }
 
-// The scopes of a token are in it, as golang.org/x/oauth2 has them.
+// The token contains its scopes, as in golang.org/x/oauth2.
 func TestTokenHasItsScopes(t *testing.T) {
 	s := sitetest.New(t, func(s *sitetest.Site, o *ginauth.Options) {
 		o.Providers[0].Scopes = []string{"openid", "groups"}
@@ -383,7 +383,7 @@ func TestTokenHasItsScopes(t *testing.T) {
 	}
 }
 
-// A sign-out that cannot reach the store says so: what it could not drop stays there.
+// A sign-out that cannot reach the store logs it: the tokens stay in the store.
 func TestSignOutWhileTheTokensAreOutOfReach(t *testing.T) {
 	store := &failingTokens{}
 	s := sitetest.New(t, func(s *sitetest.Site, o *ginauth.Options) {
@@ -396,19 +396,19 @@ func TestSignOutWhileTheTokensAreOutOfReach(t *testing.T) {
 	if s.User() != nil {
 		t.Error("the session is still there")
 	}
-	for len(s.Logs.Lines("WARN", "store.tokens_left")) == 0 { // nobody waits for it
+	for len(s.Logs.Lines("WARN", "store.tokens_left")) == 0 { // it runs in the background
 		runtime.Gosched()
 	}
 }
 
-// failingTokens is a store in memory that fails when it is told to.
+// failingTokens is a store in memory that fails on demand.
 type failingTokens struct {
 	mu     sync.Mutex
 	values map[ginauth.RevocationKey][]byte
 	fail   atomic.Bool
 }
 
-// sharedMarks are revocations of which Mount does not know that they are in memory.
+// sharedMarks are revocations in memory that Mount does not recognize as such.
 type sharedMarks struct{ ginauth.Revocations }
 
 func (f *failingTokens) Load(_ context.Context, key ginauth.RevocationKey) ([]byte, error) {

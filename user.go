@@ -103,19 +103,19 @@ func (u *User) claim(name string) (value any, kept bool) {
 	if names := u.claimNames(); names != nil && !slices.Contains(names, name) && !slices.Contains(names, "*") {
 		return nil, false
 	}
-	all, _ := strictjson.Object(u.claims()) // without claims, none
+	all, _ := strictjson.Object(u.claims()) // nil without claims
 	return all[name], true
 }
 
-// sameAs puts back who a verified user is, and how they proved that, whatever the
-// application did to the rest.
+// sameAs restores the fields of a verified user that the application must not change: the
+// identity and the authentication.
 func (u *User) sameAs(verified *User) {
 	u.Provider, u.Issuer, u.Subject = verified.Provider, verified.Issuer, verified.Subject
 	u.AuthTime, u.ACR, u.Grant = verified.AuthTime, verified.ACR, verified.Grant
 	u.kept, u.request = verified.kept, verified.request
 }
 
-// setClaims replaces the claims by those called names.
+// setClaims replaces the claims; names are the names of the kept claims.
 func (u *User) setClaims(claims map[string]any, names []string) error {
 	if len(claims) == 0 && len(names) == 0 {
 		u.kept = noneKept
@@ -134,25 +134,25 @@ func (u *User) setClaims(claims map[string]any, names []string) error {
 	return nil
 }
 
-// writable makes a User whose Data can be written to without a thought.
+// writable makes Data a map that can be written to.
 func (u *User) writable() {
 	if u.Data == nil {
 		u.Data = map[string]string{}
 	}
 }
 
-// clone returns a User that shares nothing with u that can be changed.
+// clone returns a copy that shares no mutable data with u.
 func (u *User) clone() *User {
 	c := new(User)
 	u.copyTo(c, nil)
 	return c
 }
 
-// copyTo is clone into a User that is there already, with room for its Groups.
+// copyTo is clone into an existing User, with room for its Groups.
 func (u *User) copyTo(c *User, room []string) {
 	*c = *u
 	if c.Groups = nil; len(u.Groups) > 0 {
-		c.Groups = slices.Clip(append(room, u.Groups...)) // who appends to it twice gets two lists
+		c.Groups = slices.Clip(append(room, u.Groups...)) // so that append does not write to shared memory
 	}
 	c.Data = maps.Clone(u.Data)
 	c.Grant = u.Grant.clone()

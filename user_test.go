@@ -18,8 +18,8 @@ import (
 	"github.com/ginauth/ginauth/internal/sitetest"
 )
 
-// What a handler does to its User stays with it: a request body decoded into
-// it, say, must reach neither the session nor the next guard.
+// Changes that a handler makes to its User are not shared: a request body decoded into it, for
+// example, must reach neither the session nor the next guard.
 func TestAUserThatAHandlerChanges(t *testing.T) {
 	s := sitetest.New(t, nil)
 	change := func(c *gin.Context) {
@@ -41,7 +41,7 @@ func TestAUserThatAHandlerChanges(t *testing.T) {
 		t.Errorf("the session is of %+v", u)
 	}
 	if p := s.Get("/owner"); p.Status != http.StatusForbidden {
-		t.Errorf("the guard took the handler's word: %d", p.Status)
+		t.Errorf("the guard trusted the handler's value: %d", p.Status)
 	}
 }
 
@@ -87,8 +87,7 @@ type kept struct {
 	Secret  string         `json:"secret"`
 }
 
-// Claims are as the provider sent them: all of them in OnLogin, and then those
-// that were asked for.
+// Claims are as the provider sent them: all of them in OnLogin, later those in KeepClaims.
 func TestClaims(t *testing.T) {
 	t.Parallel()
 	for _, tt := range []struct {
@@ -150,8 +149,8 @@ func TestClaimsThatCannotBe(t *testing.T) {
 	}
 }
 
-// Gin gives its context to the next request, which may be somebody else's: a
-// context made from it must have no user.
+// Gin reuses its context for the next request, possibly of another user: a context derived from
+// it must have no user.
 func TestCurrentUser(t *testing.T) {
 	t.Parallel()
 	for _, fallback := range []bool{false, true} {
@@ -183,13 +182,13 @@ func TestCurrentUser(t *testing.T) {
 		}
 		for _, name := range []string{"before the guard", "below gin", "below a copy", "elsewhere", "a name"} {
 			if got[name] != nil {
-				t.Errorf("%s (fallback %v): %+v, want nobody", name, fallback, got[name])
+				t.Errorf("%s (fallback %v): %+v, want no user", name, fallback, got[name])
 			}
 		}
 	}
 }
 
-// Every request has a User of its own, down to its maps and slices.
+// Every request has a separate User, including its maps and slices.
 func TestUsersAreNotShared(t *testing.T) {
 	t.Parallel()
 	s := sitetest.New(t, func(_ *sitetest.Site, o *ginauth.Options) { o.KeepClaims = []string{"*"} })
@@ -219,7 +218,7 @@ func TestUsersAreNotShared(t *testing.T) {
 	}
 }
 
-// The User that SignIn is given stays the caller's.
+// SignIn does not keep the caller's User.
 func TestSignInCopiesTheUser(t *testing.T) {
 	t.Parallel()
 	s := sitetest.New(t, nil)
@@ -237,7 +236,7 @@ func TestSignInCopiesTheUser(t *testing.T) {
 	}
 }
 
-// OnLogin may enrich a User, and not turn it into somebody else.
+// OnLogin may add to a User, but not change its identity.
 func TestOnLoginChangesTheUser(t *testing.T) {
 	t.Parallel()
 	s := sitetest.New(t, func(_ *sitetest.Site, o *ginauth.Options) {

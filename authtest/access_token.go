@@ -106,7 +106,7 @@ func (p *Provider) serveIntrospect(w http.ResponseWriter, r *http.Request) {
 	p.mu.Lock()
 	claims, known := p.opaque[form.Get("token")]
 	p.mu.Unlock()
-	answer := map[string]any{"active": false} // 2.2: and nothing else
+	answer := map[string]any{"active": false} // 2.2: without other members
 	if exp, _ := claims["exp"].(int64); known && (claims["exp"] == nil || exp > p.now().Unix()) {
 		answer = map[string]any{"active": true, "token_type": "Bearer"}
 		maps.Copy(answer, claims)

@@ -54,10 +54,10 @@ func (p *Provider) apisOf(scopes []string) []string {
 	return apis
 }
 
-// ownScopes are those of the provider itself.
+// ownScopes are the scopes of the provider itself.
 var ownScopes = []string{"openid", "profile", "email", "groups", "offline_access"}
 
-// scopesSupported are those of the provider and of its APIs.
+// scopesSupported returns the scopes of the provider and of its APIs.
 func (p *Provider) scopesSupported() []string {
 	all := slices.Clone(ownScopes)
 	for _, its := range p.config.APIs {
@@ -73,8 +73,8 @@ func (p *Provider) supports(scopes []string) bool {
 	return !slices.ContainsFunc(scopes, func(s string) bool { return !slices.Contains(all, s) })
 }
 
-// apiToken signs the access token of a grant for an API (RFC 9068): its scopes are those of
-// the API, and how the person authenticated is in it, as in an ID token.
+// apiToken signs the access token of a grant for an API (RFC 9068): its scopes are those of the
+// API, and it has the same claims about the authentication as an ID token.
 func (p *Provider) apiToken(g *grant) string {
 	its := p.config.APIs[g.audience]
 	t := AccessToken{Audience: g.audience, Subject: g.person.Subject, Life: tokenLife}
@@ -99,8 +99,8 @@ func (p *Provider) apiToken(g *grant) string {
 	return p.AccessToken(t)
 }
 
-// clientCredentials gives the client a token for itself (RFC 6749, section 4.4). A public
-// client has no credentials.
+// clientCredentials issues a token to the client itself (RFC 6749, section 4.4). A public client
+// has no credentials.
 func (p *Provider) clientCredentials(form url.Values) (*grant, string, *oauthError) {
 	g := &grant{scopes: strings.Fields(form.Get("scope"))}
 	if p.config.Public {

@@ -8,26 +8,25 @@ import (
 	jose "github.com/go-jose/go-jose/v4"
 )
 
-// assertionAlgs are those that the token endpoint takes client assertions with.
+// assertionAlgs are the algorithms of client assertions that the token endpoint accepts.
 var assertionAlgs = []jose.SignatureAlgorithm{jose.RS256, jose.PS256, jose.ES256, jose.ES384, jose.ES512, jose.EdDSA}
 
-// assertionLife is the longest that an assertion may be valid.
+// assertionLife is the maximum time for which an assertion may be valid.
 const assertionLife = 5 * time.Minute
 
 // assertion is the claims of a client assertion (RFC 7523, section 3).
 type assertion struct {
 	Issuer  string `json:"iss"`
 	Subject string `json:"sub"`
-	// Audience is what an assertion has to say: the issuer, as one text. A list could name
-	// another provider as well.
+	// Audience must be the issuer, as a single string. A list could also name another provider.
 	Audience any     `json:"aud"`
 	ID       string  `json:"jti"`
 	Expiry   float64 `json:"exp"`
 	IssuedAt float64 `json:"iat"`
 }
 
-// asserts checks the client assertion of a form, and says what is wrong with it. Each is
-// good once.
+// asserts checks the client assertion of a form, and returns what is wrong with it. Each
+// assertion is accepted once.
 func (p *Provider) asserts(form url.Values) (problem string) {
 	if form.Get("client_assertion_type") != "urn:ietf:params:oauth:client-assertion-type:jwt-bearer" {
 		return "client_assertion_type is not jwt-bearer"

@@ -72,13 +72,13 @@ func (a *authentication) acrValues(params url.Values) []string {
 	return strings.Fields(params.Get("acr_values"))
 }
 
-// suffices reports whether a session meets a request (OpenID Connect Core 1.0, section
-// 3.1.2.1), so that the person need not authenticate again.
+// suffices reports whether a session meets a request (OpenID Connect Core 1.0, section 3.1.2.1),
+// so that the user need not authenticate again.
 func (a *authentication) suffices(s session, params url.Values, now time.Time) bool {
 	if slices.Contains(strings.Fields(params.Get("prompt")), "login") && !a.ignores(Prompt) {
 		return false
 	}
-	// 0 asks also within the second in which the person authenticated.
+	// 0 also prompts within the second in which the user authenticated.
 	if age, err := strconv.Atoi(params.Get("max_age")); err == nil && !a.ignores(MaxAge) && (age == 0 || now.Sub(s.since) > time.Duration(age)*time.Second) {
 		return false
 	}

@@ -15,7 +15,7 @@ const (
 	tokenLife  = time.Hour
 )
 
-// session is that of a browser at the provider.
+// session is the session of a browser at the provider.
 type session struct {
 	subject string
 	sid     string // the sid claim; the cookie's value is another secret
@@ -29,7 +29,7 @@ func (p *Provider) serveAuthorize(w http.ResponseWriter, r *http.Request) {
 	if !allowed(w, r, http.MethodGet, http.MethodPost) {
 		return
 	}
-	_ = r.ParseForm() // what did not parse is missing below
+	_ = r.ParseForm() // parameters that cannot be parsed are missing below
 	params := r.Form
 	if !p.mayRedirect(w, params) {
 		return
@@ -58,8 +58,8 @@ func (p *Provider) serveAuthorize(w http.ResponseWriter, r *http.Request) {
 	}
 }
 
-// mayRedirect checks what has to be right before anything may be sent to the
-// redirect URI, and says on a page what is not (RFC 6749, 4.1.2.1).
+// mayRedirect makes the checks that must pass before a redirect to the redirect URI, and shows a
+// page if one fails (RFC 6749, 4.1.2.1).
 func (p *Provider) mayRedirect(w http.ResponseWriter, params url.Values) bool {
 	problem := ""
 	switch {
@@ -83,8 +83,7 @@ func isWebURL(s string) bool {
 	return err == nil && (u.Scheme == "http" || u.Scheme == "https") && u.Host != "" && !strings.Contains(s, "#")
 }
 
-// withQuery adds parameters to a URL without a fragment and leaves the rest of
-// it as it was written.
+// withQuery adds parameters to a URL without a fragment, and leaves the rest unchanged.
 func withQuery(target string, params url.Values) string {
 	separator := "?"
 	if strings.Contains(target, "?") {
@@ -97,7 +96,7 @@ func registered(uris []string, uri string) bool {
 	return uris == nil || slices.Contains(uris, uri)
 }
 
-// refusal is the error that a request from a known client deserves, if any.
+// refusal returns the error for a request from a known client, or "".
 func (p *Provider) refusal(params url.Values) (code, description string) {
 	for name, values := range params {
 		if len(values) > 1 && name != "resource" {
@@ -130,8 +129,8 @@ func (p *Provider) refusal(params url.Values) (code, description string) {
 	return "", ""
 }
 
-// answerSilently answers prompt=none: with the person of the browser's session if it
-// suffices, or with login_required.
+// answerSilently answers a request with prompt=none: with the user of the browser's session if
+// that suffices, or with login_required.
 func (p *Provider) answerSilently(w http.ResponseWriter, params url.Values, how *authentication, s session) {
 	person, ok := p.person(s.subject)
 	if !ok || !how.suffices(s, params, p.now()) {
@@ -141,7 +140,7 @@ func (p *Provider) answerSilently(w http.ResponseWriter, params url.Values, how 
 	p.grant(w, params, person, s)
 }
 
-// serveChoice takes what was chosen on the page of people.
+// serveChoice handles the choice on the page of users.
 func (p *Provider) serveChoice(w http.ResponseWriter, r *http.Request) {
 	_ = r.ParseForm()
 	form := r.PostForm
@@ -173,8 +172,8 @@ func (p *Provider) serveChoice(w http.ResponseWriter, r *http.Request) {
 	p.grant(w, params, person, p.signIn(w, r, params, person))
 }
 
-// signIn starts the browser's session at the provider, or continues the one that it has for
-// the same person.
+// signIn starts the browser's session at the provider, or continues its session of the same
+// user.
 func (p *Provider) signIn(w http.ResponseWriter, r *http.Request, params url.Values, person Person) session {
 	s := p.session(r)
 	if s.subject != person.Subject {
@@ -203,7 +202,7 @@ func (p *Provider) session(r *http.Request) session {
 	return p.sessions[cookie.Value]
 }
 
-// answerError sends an error to the redirect URI.
+// answerError redirects to the redirect URI with an error.
 func (p *Provider) answerError(w http.ResponseWriter, params url.Values, code, description string) {
 	answer := url.Values{"error": {code}}
 	if description != "" {
@@ -212,13 +211,13 @@ func (p *Provider) answerError(w http.ResponseWriter, params url.Values, code, d
 	p.answer(w, params, answer)
 }
 
-// answer sends the browser to the redirect URI with the answer's parameters, in
-// the response mode that the request asked for.
+// answer redirects the browser to the redirect URI with the parameters of the response, in the
+// response mode of the request.
 func (p *Provider) answer(w http.ResponseWriter, params, answer url.Values) {
 	if params.Has("state") {
 		answer.Set("state", params.Get("state"))
 	}
-	answer.Set("iss", p.Issuer) // RFC 9207: errors bear it too
+	answer.Set("iss", p.Issuer) // RFC 9207: also in error responses
 	if edit := p.edited().answer; edit != nil {
 		edit(answer)
 	}

@@ -51,7 +51,7 @@ type Page struct {
 	// Hops are the requests of the navigation; the last one is that of the page.
 	Hops []Hop
 
-	next *trip // the redirect that was not followed
+	next *trip // the redirect that was not followed; nil if there is none
 }
 
 // Hop is one request of a navigation and its response.
@@ -242,7 +242,7 @@ func (b *Browser) Fetch(p *Page, method, href string, header http.Header, body s
 		t.header[http.CanonicalHeaderKey(name)] = values
 	}
 	if mode := t.header.Get("Sec-Fetch-Mode"); mode != "" {
-		t.mode = mode // whether there is an Origin depends on it
+		t.mode = mode // it determines whether an Origin is sent
 	}
 	return b.run(t)
 }
@@ -278,7 +278,7 @@ func (b *Browser) exchange(request *http.Request, v visit) (*Page, error) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	for _, line := range response.Header.Values("Set-Cookie") {
-		_ = b.jar.set(parseSetCookie(line, b.now()), v, b.now()) // RefusedCookies has the reason
+		_ = b.jar.set(parseSetCookie(line, b.now()), v, b.now()) // RefusedCookies returns the reason
 	}
 	hop := Hop{Method: request.Method, URL: request.URL, Request: request.Header, Status: response.StatusCode, Header: response.Header, Body: body}
 	b.past.add(hop)
@@ -295,7 +295,7 @@ func (b *Browser) cookieHeader(v visit) string {
 	return strings.Join(pairs, "; ")
 }
 
-// send sends the request of the current stage of a trip.
+// send sends the current request of a trip.
 func (b *Browser) send(t *trip) (*Page, error) {
 	request, err := t.request(context.Background())
 	if err != nil {

@@ -13,20 +13,21 @@ import (
 	"time"
 )
 
-// jar is a browser's cookies. The browser's lock guards it.
+// jar holds the cookies of a browser. The browser's lock guards it.
 type jar struct {
 	cookies map[cookieKey]*cookie
 	serial  int
 	refused []string
 }
 
-// cookieKey is what makes two cookies the same one (RFC 6265bis, 5.7).
+// cookieKey identifies a cookie: a new one replaces the cookie with the same key (RFC 6265bis,
+// 5.7).
 type cookieKey struct {
 	name, domain, path string
 	hostOnly           bool
 }
 
-// visit says how a request came about, as far as cookies care.
+// visit describes how a request began, as far as cookies depend on it.
 type visit struct {
 	url      *url.URL
 	sameSite bool // begun by the user, or by a page of the same site
@@ -34,7 +35,7 @@ type visit struct {
 	safe     bool // GET or HEAD
 }
 
-// typedVisit is that of an address that the user typed.
+// typedVisit returns the visit of a URL that the user typed.
 func typedVisit(u *url.URL) visit { return visit{url: u, sameSite: true, topLevel: true, safe: true} }
 
 func (j *jar) clone() jar {
@@ -46,7 +47,7 @@ func (j *jar) clone() jar {
 	return copied
 }
 
-// sent are the cookies of a request, in the order in which they are sent.
+// sent returns the cookies of a request, in the order in which they are sent.
 func (j *jar) sent(v visit, now time.Time) []*cookie {
 	var sent []*cookie
 	host, path := strings.ToLower(v.url.Hostname()), pathOf(v.url)
@@ -69,9 +70,9 @@ func (j *jar) sent(v visit, now time.Time) []*cookie {
 	return sent
 }
 
-// goesWith is the SameSite rule. Chromium's exception for cookies without the
-// attribute, which go with a cross-site POST for their first two minutes, is
-// left out: nothing should depend on it, and other browsers do not have it.
+// goesWith applies the SameSite rule. Chromium sends cookies without the attribute with a
+// cross-site POST for their first two minutes. That exception is omitted: nothing should depend
+// on it, and other browsers do not have it.
 func (c *cookie) goesWith(v visit) bool {
 	switch c.sameSite {
 	case http.SameSiteNoneMode:
@@ -82,8 +83,8 @@ func (c *cookie) goesWith(v visit) bool {
 	return v.sameSite || v.topLevel && v.safe
 }
 
-// set stores a cookie, replaces one, or deletes it if c has expired. The error
-// says why a browser would not take it.
+// set stores a cookie, replaces one, or deletes it if c has expired. The error says why a
+// browser would reject it.
 func (j *jar) set(c *cookie, v visit, now time.Time) error {
 	if err := j.check(c, v); err != nil {
 		j.refused = append(j.refused, c.name+": "+err.Error())
@@ -143,7 +144,7 @@ func (c *cookie) settle(u *url.URL) error {
 			return fmt.Errorf("%s is a public suffix", c.domain)
 		}
 	}
-	// A public suffix or an address that names itself sets a host-only cookie.
+	// If a public suffix or an IP address sets Domain to itself, the cookie is host-only.
 	c.hostOnly = c.domain == "" || net.ParseIP(host) != nil || !strings.Contains(c.domain, ".")
 	if c.domain == "" {
 		c.domain = host
@@ -154,8 +155,8 @@ func (c *cookie) settle(u *url.URL) error {
 	return nil
 }
 
-// checkPrefix is the rule of the name prefixes. They need https: unlike Secure,
-// they are refused from http://localhost, as Chromium does.
+// checkPrefix applies the rules of the name prefixes. They need https: unlike Secure cookies,
+// cookies with a prefix are rejected from http://localhost, as in Chromium.
 func (c *cookie) checkPrefix(u *url.URL) error {
 	name := strings.ToLower(c.name)
 	secure := c.secure && u.Scheme == "https"
@@ -168,8 +169,7 @@ func (c *cookie) checkPrefix(u *url.URL) error {
 	return nil
 }
 
-// shadowsSecure reports whether there is a Secure cookie that a server could
-// mistake c for.
+// shadowsSecure reports whether a server could mistake c for an existing Secure cookie.
 func (j *jar) shadowsSecure(c *cookie) bool {
 	for _, old := range j.cookies {
 		near := domainMatches(old.domain, c.domain) || domainMatches(c.domain, old.domain)
@@ -180,7 +180,7 @@ func (j *jar) shadowsSecure(c *cookie) bool {
 	return false
 }
 
-// evict keeps a domain's cookies within the limit.
+// evict deletes the least recently used cookie of a domain if it has more than the limit.
 func (j *jar) evict(domain string) {
 	var all []cookieKey
 	for key := range j.cookies {

@@ -15,9 +15,9 @@ func directive(policy, name string) (sources []string, ok bool) {
 	return nil, false
 }
 
-// matchesSource reports whether a page's source list lets it reach a URL. Of
-// the source expressions it knows 'self', *, schemes, and hosts with or without
-// a scheme, with a port or :* for any; another matches nothing.
+// matchesSource reports whether a page's source list admits a URL. It supports the source
+// expressions 'self', *, schemes, and hosts with or without a scheme, with a port or :*; any
+// other matches nothing.
 func matchesSource(sources []string, page, u *url.URL) bool {
 	for _, source := range sources {
 		switch lower := strings.ToLower(source); {

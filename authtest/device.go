@@ -14,8 +14,8 @@ const (
 	deviceGrant = "urn:ietf:params:oauth:grant-type:device_code"
 	deviceLife  = 10 * time.Minute
 
-	// slowDown is what a device that asks too often has to add to its interval (RFC 8628,
-	// section 3.5).
+	// slowDown is added to the interval of a device that polls too often (RFC 8628, section
+	// 3.5).
 	slowDown = 5 * time.Second
 
 	// userCodeLetters are those of RFC 8628, section 6.1: no vowels, so that a code is never a
@@ -24,12 +24,12 @@ const (
 	userCodeLength  = 8
 )
 
-// device is a device that has asked to act for a person (RFC 8628).
+// device is a device that requests to act for a user (RFC 8628).
 type device struct {
 	userCode string
 	expires  time.Time
 	interval time.Duration
-	polled   time.Time // when it last asked for its token
+	polled   time.Time // time of its last token request
 	asks     grant     // its scopes and resources
 	allowed  bool
 	denied   bool
@@ -60,7 +60,7 @@ func (p *Provider) serveDeviceAuthorization(w http.ResponseWriter, r *http.Reque
 	}
 	code := randomString(32)
 	p.mu.Lock()
-	for old, d := range p.devices { // until then the device is told that its code has expired
+	for old, d := range p.devices { // until then the device gets expired_token
 		if now.Sub(d.expires) > time.Hour {
 			delete(p.devices, old)
 		}
@@ -74,7 +74,7 @@ func (p *Provider) serveDeviceAuthorization(w http.ResponseWriter, r *http.Reque
 	})
 }
 
-// newUserCode returns a code that a person types: BCDF-GHJK.
+// newUserCode returns a code for a user to type: BCDF-GHJK.
 func newUserCode() string {
 	letters := make([]byte, userCodeLength)
 	for i := range letters {
@@ -84,8 +84,8 @@ func newUserCode() string {
 	return string(letters[:userCodeLength/2]) + "-" + string(letters[userCodeLength/2:])
 }
 
-// typedUserCode is a user code as a person may write it: in lower case, or without the
-// hyphen (RFC 8628, section 6.1).
+// typedUserCode normalizes a user code as a user may type it: in lower case, or without the
+// hyphen (RFC 8628, section 6.1). It returns "" if it is malformed.
 func typedUserCode(s string) string {
 	s = strings.Map(func(r rune) rune {
 		if !strings.ContainsRune(userCodeLetters, r) {
@@ -99,7 +99,7 @@ func typedUserCode(s string) string {
 	return s[:userCodeLength/2] + "-" + s[userCodeLength/2:]
 }
 
-// waiting returns the device that waits for a person with this code. The caller holds the
+// waiting returns the device with this user code that waits for a user. The caller holds the
 // lock.
 func (p *Provider) waiting(userCode string) *device {
 	for _, d := range p.devices {
@@ -110,15 +110,15 @@ func (p *Provider) waiting(userCode string) *device {
 	return nil
 }
 
-// showDevice is the page that a device sends its person to. A code in the address is shown,
-// and nothing is allowed before the person has compared it with that of the device: an
+// showDevice is the page to which a device directs its user. A code in the URL is shown, and the
+// device is not allowed before the user has compared the code with that on the device: an
 // attacker may have sent the link (RFC 8628, section 5.4).
 func (p *Provider) showDevice(w http.ResponseWriter, r *http.Request) {
 	p.deviceStep(w, r.URL.Query().Get("user_code"))
 }
 
-// deviceStep shows what comes next for a code that was typed: the question whether the
-// device may act for a person, or else the field to type a code.
+// deviceStep shows the next step for a typed code: the question whether the device may act for a
+// user or, if the code is unknown, the field to type a code.
 func (p *Provider) deviceStep(w http.ResponseWriter, typed string) {
 	code := typedUserCode(typed)
 	p.mu.Lock()
@@ -133,7 +133,7 @@ func (p *Provider) deviceStep(w http.ResponseWriter, typed string) {
 	})
 }
 
-// serveDevice takes what was typed or chosen on the page.
+// serveDevice handles what the user typed or chose on the page.
 func (p *Provider) serveDevice(w http.ResponseWriter, r *http.Request) {
 	_ = r.ParseForm()
 	form := r.PostForm
@@ -161,7 +161,7 @@ func (p *Provider) serveDevice(w http.ResponseWriter, r *http.Request) {
 	showPage(w, http.StatusOK, "device_done", map[string]any{"Client": p.config.ClientName, "Allowed": d.allowed})
 }
 
-// redeemDevice gives a device its token, once (RFC 8628, sections 3.4 and 3.5).
+// redeemDevice issues the token of a device, once (RFC 8628, sections 3.4 and 3.5).
 func (p *Provider) redeemDevice(form url.Values) (*grant, string, *oauthError) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -173,7 +173,7 @@ func (p *Provider) redeemDevice(form url.Values) (*grant, string, *oauthError) {
 	case now.After(d.expires):
 		return nil, "", &oauthError{"expired_token", "the device code has expired"}
 	}
-	// A timer of the device and the network may take a quarter off the interval.
+	// The device's timer and the network may shorten the interval by a quarter.
 	hasty := !d.polled.IsZero() && now.Sub(d.polled) < d.interval-d.interval/4
 	if d.polled = now; hasty {
 		d.interval += slowDown
@@ -196,8 +196,8 @@ func (p *Provider) redeemDevice(form url.Values) (*grant, string, *oauthError) {
 	return &g, p.issue(&g), nil
 }
 
-// answerForPerson allows or denies a device if SignInAs or DenyConsent says so. The caller
-// holds the lock.
+// answerForPerson allows or denies a device if SignInAs or DenyConsent is set. The caller holds
+// the lock.
 func (p *Provider) answerForPerson(d *device, now time.Time) {
 	if d.allowed || d.denied {
 		return

@@ -11,8 +11,8 @@ import (
 	"time"
 )
 
-// loopbackTransport reaches loopback addresses alone. resolve maps a host name to an address;
-// localhost and *.localhost need none.
+// loopbackTransport connects only to loopback addresses. resolve maps a host name to an address;
+// localhost and *.localhost need no mapping.
 func loopbackTransport(resolve func(host string) string, trusted ...*x509.Certificate) *http.Transport {
 	dial := func(ctx context.Context, network, address string) (net.Conn, error) {
 		target, err := loopbackAddress(address, resolve)
@@ -43,7 +43,7 @@ func loopbackAddress(address string, resolve func(string) string) (string, error
 		return "", fmt.Errorf("authtest: %s is not on this machine; map it to a test server with Browser.Resolve", host)
 	}
 	if net.ParseIP(host) == nil {
-		host = "127.0.0.1" // without asking a resolver about *.localhost
+		host = "127.0.0.1" // without resolving *.localhost
 	}
 	return net.JoinHostPort(host, port), nil
 }

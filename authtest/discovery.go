@@ -69,5 +69,5 @@ func allowed(w http.ResponseWriter, r *http.Request, methods ...string) bool {
 func writeJSON(w http.ResponseWriter, status int, v any) {
 	w.Header().Set("Content-Type", "application/json")
 	w.WriteHeader(status)
-	_, _ = w.Write(mustJSON(v)) // a client that has gone misses nothing
+	_, _ = w.Write(mustJSON(v)) // the client may have disconnected
 }

@@ -109,7 +109,7 @@ func (p *Provider) serveFault(w http.ResponseWriter, r *http.Request, f Fault) {
 	}
 }
 
-// wait returns when the client or the provider has given up.
+// wait returns when the client disconnects or the provider closes.
 func (p *Provider) wait(r *http.Request) {
 	select {
 	case <-r.Context().Done():
@@ -145,8 +145,8 @@ func (p *Provider) drip(w http.ResponseWriter, r *http.Request) {
 	}
 }
 
-// oversized is one megabyte of JSON string, compressed once and repeated: a
-// gzip file may consist of many members.
+// oversized returns a JSON string of one megabyte, compressed once and repeated: a gzip file may
+// have many members.
 var oversized = sync.OnceValue(func() []byte {
 	var file bytes.Buffer
 	file.Write(gzipped(`{"padding":"`))
@@ -157,14 +157,14 @@ var oversized = sync.OnceValue(func() []byte {
 
 func gzipped(s string) []byte {
 	var b bytes.Buffer
-	w, _ := gzip.NewWriterLevel(&b, gzip.BestCompression) // fails for unknown levels alone
-	_, _ = io.WriteString(w, s)                           // a bytes.Buffer takes everything
+	w, _ := gzip.NewWriterLevel(&b, gzip.BestCompression) // fails only for unknown levels
+	_, _ = io.WriteString(w, s)                           // a bytes.Buffer returns no errors
 	_ = w.Close()
 	return b.Bytes()
 }
 
-// reset closes the connection so that the client's kernel reports a reset, and
-// not an ordinary end.
+// reset closes the connection so that the client's kernel reports a reset instead of an ordinary
+// end.
 func reset(w http.ResponseWriter) {
 	conn, _, err := http.NewResponseController(w).Hijack()
 	if err != nil {

@@ -85,7 +85,7 @@ func findButton(forms []Form, wanted string) (*Form, *Button, error) {
 	return nil, nil, fmt.Errorf("no button %q in %d forms; the buttons are %q", wanted, len(forms), seen)
 }
 
-// trip is what submitting the form begins.
+// trip returns the trip that submitting the form begins.
 func (f *Form) trip(p *Page, pressed *Button, fields url.Values) (*trip, error) {
 	action, method, sent := f.Action, f.Method, url.Values{}
 	for name, values := range f.Fields {

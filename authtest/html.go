@@ -19,8 +19,8 @@ type tag struct {
 
 var attribute = regexp.MustCompile(`([^\s"'<>/=]+)(?:\s*=\s*(?:"([^"]*)"|'([^']*)'|([^\s"'=<>` + "`" + `]+)))?`)
 
-// tags splits a page into its tags. It is no HTML parser: it knows enough for
-// forms and links on pages that are well-formed.
+// tags splits a page into its tags. It is not an HTML parser: it suffices for forms and links on
+// well-formed pages.
 func tags(source string) []tag {
 	var found []tag
 	for {
@@ -50,7 +50,7 @@ func tags(source string) []tag {
 	}
 }
 
-// tagEnd is where the tag's ">" is, not counting those in quotes.
+// tagEnd returns the index of the tag's ">", ignoring those in quotes.
 func tagEnd(s string) int {
 	quote := rune(0)
 	for i, r := range s {
@@ -131,7 +131,7 @@ func formMethod(s string) string {
 	return http.MethodGet
 }
 
-// add takes in a control; after are the tags that follow it.
+// add adds a control to the form; after are the tags that follow it.
 func (f *Form) add(t tag, after []tag) {
 	name, kind := t.attrs["name"], strings.ToLower(t.attrs["type"])
 	switch {
@@ -165,7 +165,7 @@ func (f *Form) addButton(t tag, text string) {
 	f.Buttons = append(f.Buttons, b)
 }
 
-// textUntil is the text between a tag and the one that closes it.
+// textUntil returns the text between a tag and its end tag.
 func textUntil(t tag, after []tag) string {
 	text := t.text
 	for _, inner := range after {
@@ -177,8 +177,7 @@ func textUntil(t tag, after []tag) string {
 	return html.UnescapeString(text)
 }
 
-// selected are the values of the options that are chosen: the first one if the
-// page chooses none.
+// selected returns the values of the selected options, or the first one if none is selected.
 func selected(t tag, after []tag) []string {
 	var chosen, all []string
 	for _, option := range after {
@@ -203,7 +202,7 @@ func selected(t tag, after []tag) []string {
 	return chosen
 }
 
-// findLink is the href of the first link whose text is, or else contains, text.
+// findLink returns the href of the first link whose text is, or else contains, text.
 func findLink(source, text string) (href string, ok bool) {
 	all := tags(source)
 	for i, t := range all {

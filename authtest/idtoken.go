@@ -5,8 +5,7 @@ import (
 	"time"
 )
 
-// idToken makes the ID token of a grant, with the fault and the changes that a
-// test asked for.
+// idToken creates the ID token of a grant, with the fault and the changes that a test has set.
 func (p *Provider) idToken(g *grant, accessToken string) string {
 	signing, fault, edits := p.currentKey(), p.fault(Token), p.edited()
 	now := p.now()
@@ -61,7 +60,7 @@ func spoil(claims map[string]any, fault Fault, now time.Time) {
 	}
 }
 
-// stranger is a key like k that this provider never publishes.
+// stranger returns a key like k that this provider never publishes.
 func (p *Provider) stranger(k key) key {
 	p.mu.Lock()
 	defer p.mu.Unlock()

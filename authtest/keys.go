@@ -45,7 +45,7 @@ func kindOf(alg string) string {
 	return ""
 }
 
-// hashOf is the hash that alg signs, and that at_hash is made with.
+// hashOf returns the hash function of alg, which at_hash uses, too.
 func hashOf(alg string) crypto.Hash {
 	switch alg {
 	case "RS384", "PS384", "HS384":
@@ -61,7 +61,7 @@ func takeKey(alg string) (key, error) {
 	spareKeys.Lock()
 	spares := spareKeys.byKind[kind]
 	if n := len(spares); n > 0 {
-		signer := spares[n-1] // now: the next key that is returned takes its place
+		signer := spares[n-1] // read it now: returnKeys may overwrite its place
 		spareKeys.byKind[kind] = spares[:n-1]
 		spareKeys.Unlock()
 		return key{id: randomString(8), alg: alg, signer: signer}, nil
@@ -93,7 +93,7 @@ func returnKeys(keys []key) {
 	}
 }
 
-// jwk is the public half, as the jwks_uri publishes it.
+// jwk returns the public half, as the jwks_uri publishes it.
 func (k key) jwk() map[string]any {
 	jwk := map[string]any{"kid": k.id, "use": "sig", "alg": k.alg, "kty": kindOf(k.alg)}
 	switch public := k.signer.Public().(type) {
@@ -101,7 +101,7 @@ func (k key) jwk() map[string]any {
 		jwk["n"] = encode(public.N.Bytes())
 		jwk["e"] = encode(big.NewInt(int64(public.E)).Bytes())
 	case *ecdsa.PublicKey:
-		point, _ := public.Bytes() // 4, x, y; fails for no key on P-256
+		point, _ := public.Bytes() // 4, x, y; cannot fail for P-256
 		jwk["crv"], jwk["x"], jwk["y"] = "P-256", encode(point[1:33]), encode(point[33:])
 	case ed25519.PublicKey:
 		jwk["crv"], jwk["x"] = "Ed25519", encode(public)
@@ -109,8 +109,7 @@ func (k key) jwk() map[string]any {
 	return jwk
 }
 
-// sign makes the signature that alg asks for, if the key can make it, and
-// otherwise that of the key's own algorithm.
+// sign signs with alg if the key supports it, and otherwise with the key's own algorithm.
 func (k key) sign(alg string, secret, input []byte) ([]byte, error) {
 	switch alg {
 	case "none":
@@ -141,7 +140,7 @@ func (k key) sign(alg string, secret, input []byte) ([]byte, error) {
 	return k.signer.Sign(nil, input, crypto.Hash(0))
 }
 
-// verifies reports whether signature is the key's own over input.
+// verifies reports whether signature is a signature of the key over input.
 func (k key) verifies(input, signature []byte) bool {
 	hash := hashOf(k.alg)
 	digest := digestOf(hash, input)
@@ -232,7 +231,7 @@ func digestOf(hash crypto.Hash, input []byte) []byte {
 
 func encode(b []byte) string { return base64.RawURLEncoding.EncodeToString(b) }
 
-// randomString has n random bytes, in letters that fit anywhere.
+// randomString returns n random bytes in base64url.
 func randomString(n int) string {
 	b := make([]byte, n)
 	rand.Read(b) // never fails

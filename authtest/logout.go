@@ -9,8 +9,8 @@ import (
 	"strings"
 )
 
-// serveEndSession is RP-initiated logout: it ends the browser's session here
-// and goes back to where the client wants, if that is known to be the client's.
+// serveEndSession is the end-session endpoint: it ends the browser's session at the provider,
+// and redirects to post_logout_redirect_uri if that is registered for the client.
 func (p *Provider) serveEndSession(w http.ResponseWriter, r *http.Request) {
 	if !allowed(w, r, http.MethodGet, http.MethodPost) {
 		return
@@ -51,8 +51,8 @@ func (p *Provider) signOut(w http.ResponseWriter, r *http.Request) {
 	http.SetCookie(w, &http.Cookie{Name: p.cookieName, Path: "/", MaxAge: -1, HttpOnly: true, Secure: p.config.TLS, SameSite: http.SameSiteLaxMode})
 }
 
-// audienceOf is the client that an ID token of this provider was made for; an
-// expired one will do, and one signed before the key was rotated.
+// audienceOf returns the client that an ID token of this provider was issued to. The token may
+// have expired, or be signed with a key from before a rotation.
 func (p *Provider) audienceOf(compact string) (string, bool) {
 	signed := strings.LastIndexByte(compact, '.')
 	parts := strings.Split(compact, ".")

@@ -14,14 +14,14 @@ var pageFiles embed.FS
 
 var pages = template.Must(template.ParseFS(pageFiles, "pages/*.html", "pages/*.svg"))
 
-// page is what every page's template is given.
+// page is the data of every page's template.
 type page struct {
 	Nonce string // of its style and script
 	Data  any
 }
 
-// showPage writes a page that loads nothing from elsewhere. Its policy has no
-// form-action: a browser would hold that against the redirect back to the client.
+// showPage writes a page that loads nothing from elsewhere. Its policy has no form-action, which
+// browsers would also apply to the redirect back to the client.
 func showPage(w http.ResponseWriter, status int, name string, data any) {
 	nonce := randomString(16)
 	header := w.Header()
@@ -47,10 +47,10 @@ func showProblem(w http.ResponseWriter, problem string) {
 	showPage(w, http.StatusBadRequest, "problem", problem)
 }
 
-// choice is one person on the page.
+// choice is one user on the page.
 type choice struct {
 	Person
-	Avatar string // never Picture, which may be anywhere
+	Avatar string // not Picture, which may be at any URL
 }
 
 func (p *Provider) showPeople(w http.ResponseWriter, params url.Values) {

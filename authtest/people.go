@@ -71,7 +71,7 @@ func (p *Provider) everyone() []Person {
 }
 
 // typed returns the account that was entered in the page's form. The same e-mail address, or
-// name without one, is the same person again.
+// without one the same name, yields the same account.
 func typed(name, email string, verified bool) Person {
 	name, email = strings.TrimSpace(name), strings.TrimSpace(email)
 	sum := sha256.Sum256([]byte(strings.ToLower(email) + "\x00"))
@@ -81,7 +81,7 @@ func typed(name, email string, verified bool) Person {
 	return Person{Subject: "typed-" + encode(sum[:9]), Name: name, Email: email, EmailVerified: verified && email != ""}
 }
 
-// identity is what the granted scopes say about the person.
+// identity returns the claims of the user that the granted scopes permit.
 func (p Person) identity(scopes []string) map[string]any {
 	claims := map[string]any{}
 	if slices.Contains(scopes, "profile") {
@@ -114,8 +114,7 @@ func (p *Provider) avatar(subject string) string {
 	return p.Issuer + "/avatar/" + url.PathEscape(subject) + ".svg"
 }
 
-// serveAvatar draws the initials of a person, known or not, in a colour of
-// their own.
+// serveAvatar draws the initials of a user, known or not, in a colour derived from the subject.
 func (p *Provider) serveAvatar(w http.ResponseWriter, r *http.Request) {
 	subject := strings.TrimSuffix(r.PathValue("file"), ".svg")
 	person, ok := p.person(subject)
@@ -131,7 +130,7 @@ func (p *Provider) serveAvatar(w http.ResponseWriter, r *http.Request) {
 	render(w, http.StatusOK, "avatar.svg", map[string]any{"Initials": initials(person.Name), "Hue": hash.Sum32() % 360})
 }
 
-// initials are the first letters of the first and the last word.
+// initials returns the first letters of the first and the last word.
 func initials(name string) string {
 	var letters []rune
 	for _, word := range strings.Fields(name) {

@@ -42,9 +42,9 @@ type Config struct {
 	Public bool
 
 	// ClientKey is the key of a client that authenticates only by assertions (private_key_jwt,
-	// RFC 7523): with RS256, PS256, ES256, ES384, ES512 or EdDSA and any kid. The audience
-	// must be the issuer alone; an assertion is valid for five minutes at most and accepted
-	// once. ClientSecret is then empty. Default: none.
+	// RFC 7523): with RS256, PS256, ES256, ES384, ES512 or EdDSA and any kid. The audience must
+	// be only the issuer; an assertion is valid for at most five minutes and accepted once.
+	// ClientSecret is then empty. Default: none.
 	ClientKey crypto.Signer
 
 	// RedirectURIs and PostLogoutRedirectURIs are the registered URIs of the client, compared
@@ -111,7 +111,7 @@ type Provider struct {
 	tokens     map[string]*grant
 	refreshes  map[string]*grant
 	sessions   map[string]session
-	opaque     map[string]map[string]any // what is known of opaque access tokens
+	opaque     map[string]map[string]any // claims of opaque access tokens
 	assertions map[string]time.Time      // by their jti, until they expire
 	devices    map[string]*device        // by their device code
 	journal    journal
@@ -194,7 +194,7 @@ func Start(config Config) (*Provider, error) {
 	return p, nil
 }
 
-// listen opens a port on loopback, and nowhere else.
+// listen opens a port on loopback only.
 func listen(address string) (listener net.Listener, host string, err error) {
 	host, port, err := net.SplitHostPort(address)
 	if err != nil {
@@ -253,10 +253,10 @@ func (p *Provider) serve(listener net.Listener, host string) error {
 	p.server = &http.Server{
 		Handler:           p.routes(),
 		ReadHeaderTimeout: 10 * time.Second,
-		ErrorLog:          log.New(io.Discard, "", 0), // refused TLS handshakes are what tests provoke
+		ErrorLog:          log.New(io.Discard, "", 0), // tests provoke rejected TLS handshakes
 	}
 	if !p.config.TLS {
-		p.running.Go(func() { _ = p.server.Serve(listener) }) // ErrServerClosed, by Close
+		p.running.Go(func() { _ = p.server.Serve(listener) }) // returns ErrServerClosed after Close
 		return nil
 	}
 	certificate, err := Certificate("localhost", "*.localhost", "127.0.0.1", "::1", host)
@@ -264,7 +264,7 @@ func (p *Provider) serve(listener net.Listener, host string) error {
 		return err
 	}
 	p.server.TLSConfig = &tls.Config{Certificates: []tls.Certificate{certificate}, MinVersion: tls.VersionTLS12}
-	// HTTP/1 only: some of the faults need the connection itself.
+	// HTTP/1 only: some faults need the connection itself.
 	p.server.Protocols = new(http.Protocols)
 	p.server.Protocols.SetHTTP1(true)
 	p.running.Go(func() { _ = p.server.ServeTLS(listener, "", "") })
@@ -291,7 +291,7 @@ func (p *Provider) routes() http.Handler {
 	})
 }
 
-// enter counts a request that Close has to wait for, unless Close was called.
+// enter counts a request, for which Close waits. It returns false if Close was called.
 func (p *Provider) enter() bool {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -311,7 +311,7 @@ func (p *Provider) Close() {
 		p.mu.Lock()
 		close(p.closing)
 		p.mu.Unlock()
-		_ = p.server.Close() // of a listener that nothing waits for
+		_ = p.server.Close() // an error of the listener has no effect
 		p.client.CloseIdleConnections()
 		p.running.Wait()
 		p.mu.Lock()

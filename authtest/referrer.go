@@ -13,8 +13,8 @@ var referrerPolicies = map[string]bool{
 	"origin-when-cross-origin": true, "strict-origin-when-cross-origin": true, "unsafe-url": true,
 }
 
-// referrerPolicy is the last policy in the header that browsers know, or
-// otherwise if there is none.
+// referrerPolicy returns the last policy in the header that browsers support, or otherwise if
+// there is none.
 func referrerPolicy(header http.Header, otherwise string) string {
 	for token := range strings.SplitSeq(strings.Join(header.Values("Referrer-Policy"), ","), ",") {
 		if token = strings.ToLower(strings.TrimSpace(token)); referrerPolicies[token] {
@@ -24,8 +24,8 @@ func referrerPolicy(header http.Header, otherwise string) string {
 	return otherwise
 }
 
-// referer is the Referer header of a request from one page to another URL, ""
-// for none (W3C Referrer Policy, 8.3).
+// referer returns the Referer header of a request from one page to another URL, or "" (W3C
+// Referrer Policy, 8.3).
 func referer(from, to *url.URL, policy string) string {
 	whole := *from
 	whole.Fragment, whole.RawFragment, whole.User = "", "", nil

@@ -26,7 +26,7 @@ const (
 	evilPath      = "/evil"
 	maxBody       = 1 << 20
 	maxAnswer     = 64 << 10
-	maxRemembered = 1000 // requests for each endpoint, the oldest forgotten: a provider may run for weeks
+	maxRemembered = 1000 // requests for each endpoint; older ones are dropped, since a provider may run for weeks
 )
 
 // journal records the provider's requests.
@@ -59,7 +59,7 @@ func (p *Provider) observed(e Endpoint) http.Handler {
 			return
 		}
 		r.Body = io.NopCloser(bytes.NewReader(body))
-		_ = r.ParseForm() // a body that is no form leaves the query
+		_ = r.ParseForm() // a body that is not a form leaves the query
 		r.Body = io.NopCloser(bytes.NewReader(body))
 		request := &Request{Method: r.Method, Host: r.Host, URL: r.URL, Header: r.Header.Clone(), Body: body, Form: maps.Clone(r.Form)}
 
@@ -86,7 +86,7 @@ func (p *Provider) observed(e Endpoint) http.Handler {
 	})
 }
 
-// answer keeps the beginning of what an endpoint answers.
+// answer records the beginning of a response.
 type answer struct {
 	http.ResponseWriter
 	body []byte
@@ -97,8 +97,7 @@ func (a *answer) Write(p []byte) (int, error) {
 	return a.ResponseWriter.Write(p)
 }
 
-// Flush is for handlers that ask for an http.Flusher, and Unwrap for an
-// http.ResponseController.
+// Flush is for handlers that use http.Flusher, and Unwrap for http.ResponseController.
 func (a *answer) Flush() { _ = http.NewResponseController(a.ResponseWriter).Flush() }
 
 func (a *answer) Unwrap() http.ResponseWriter { return a.ResponseWriter }

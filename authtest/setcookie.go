@@ -15,22 +15,22 @@ const (
 	maxCookieLifeInSec = 400 * 24 * 60 * 60
 )
 
-// cookie is one in the jar.
+// cookie is a cookie in the jar.
 type cookie struct {
 	name, value  string
 	domain, path string
 	hostOnly     bool
 	secure       bool
 	httpOnly     bool
-	sameSite     http.SameSite // 0 if the server said nothing, which means Lax
+	sameSite     http.SameSite // 0 if the attribute is absent, which means Lax
 	persistent   bool
 	expires      time.Time // if persistent
-	created      int       // a serial number: the older of two is sent first
-	used         int       // likewise: the one unused for longest goes when there are too many
+	created      int       // a serial number: older cookies are sent first
+	used         int       // likewise: the least recently used cookie is evicted first
 }
 
-// parseSetCookie reads a Set-Cookie header as browsers do (RFC 6265bis, 5.6),
-// which is laxer than what net/http accepts from a server.
+// parseSetCookie parses a Set-Cookie header as browsers do (RFC 6265bis, 5.6), which is more
+// lenient than net/http.
 func parseSetCookie(line string, now time.Time) *cookie {
 	pair, attributes, _ := strings.Cut(line, ";")
 	name, value, found := strings.Cut(pair, "=")
@@ -70,7 +70,7 @@ func parseSetCookie(line string, now time.Time) *cookie {
 	return c
 }
 
-// fromHTTP is the cookie that a test writes down itself.
+// fromHTTP converts a cookie of a test.
 func fromHTTP(h *http.Cookie, now time.Time) *cookie {
 	c := &cookie{name: h.Name, value: h.Value, domain: strings.ToLower(strings.TrimPrefix(h.Domain, ".")), path: h.Path,
 		secure: h.Secure, httpOnly: h.HttpOnly, sameSite: max(0, h.SameSite)}
@@ -103,7 +103,7 @@ func (c *cookie) toHTTP() *http.Cookie {
 	return h
 }
 
-// expire sets when the cookie ends, at most 400 days from now.
+// expire sets the expiry of the cookie, at most 400 days from now.
 func (c *cookie) expire(at, now time.Time) {
 	c.persistent, c.expires = true, at
 	if limit := now.Add(maxCookieLifeInSec * time.Second); at.After(limit) {

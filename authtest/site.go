@@ -7,7 +7,7 @@ import (
 	"strings"
 )
 
-// originOf is a URL's origin, as the Origin header writes it.
+// originOf returns a URL's origin, as in the Origin header.
 func originOf(u *url.URL) string {
 	host, port := strings.ToLower(u.Hostname()), u.Port()
 	if strings.Contains(host, ":") {
@@ -21,13 +21,13 @@ func originOf(u *url.URL) string {
 
 func sameOrigin(a, b *url.URL) bool { return originOf(a) == originOf(b) }
 
-// siteOf is the scheme and the registrable domain.
+// siteOf returns the scheme and the registrable domain.
 func siteOf(u *url.URL) string { return u.Scheme + "://" + registrable(u.Hostname()) }
 
 func sameSite(a, b *url.URL) bool { return siteOf(a) == siteOf(b) }
 
-// registrable returns the registrable domain: the last two labels, without a list of the
-// public suffixes that are longer. An IP address stands for itself.
+// registrable returns the registrable domain: the last two labels, without a list of the public
+// suffixes that are longer. An IP address is returned unchanged.
 func registrable(host string) string {
 	host = strings.ToLower(strings.TrimSuffix(host, "."))
 	if net.ParseIP(host) != nil {
@@ -41,9 +41,9 @@ func registrable(host string) string {
 // loopback (W3C Secure Contexts, 3.1).
 func isTrustworthy(u *url.URL) bool { return u.Scheme == "https" || isLoopback(u.Hostname()) }
 
-// resolveURL resolves a reference as browsers do (WHATWG URL) and not as RFC
-// 3986 has it: tabs and newlines vanish, a backslash is a slash, and two
-// slashes or more begin a host. base is nil for what the user types.
+// resolveURL resolves a reference as browsers do (WHATWG URL) and not as in RFC 3986: tabs and
+// newlines are removed, a backslash is a slash, and two or more slashes begin a host. base is
+// nil for a URL that the user types.
 func resolveURL(base *url.URL, ref string) (*url.URL, error) {
 	ref = strings.TrimFunc(ref, func(r rune) bool { return r <= ' ' })
 	ref = strings.NewReplacer("\t", "", "\n", "", "\r", "").Replace(ref)

@@ -66,8 +66,7 @@ func Certificate(hosts ...string) (tls.Certificate, error) {
 	return *certificate, nil
 }
 
-// issue completes template and signs it with parent's key, or its own if
-// parent is nil.
+// issue completes template and signs it with parent's key, or with its own key if parent is nil.
 func issue(template *x509.Certificate, parent *tls.Certificate) (*tls.Certificate, error) {
 	private, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
 	if err != nil {
@@ -95,7 +94,7 @@ func issue(template *x509.Certificate, parent *tls.Certificate) (*tls.Certificat
 	return &tls.Certificate{Certificate: [][]byte{der}, PrivateKey: private, Leaf: leaf}, nil
 }
 
-// roots is a pool of the process's authority and more.
+// roots returns a pool of the process's authority and more.
 func roots(more ...*x509.Certificate) *x509.CertPool {
 	pool := x509.NewCertPool()
 	if parent, err := authority(); err == nil {

@@ -11,27 +11,26 @@ import (
 	"time"
 )
 
-// grant is what a person allowed the client: first behind a code, then behind
-// an access token.
+// grant is what a user has granted to the client, first for a code and then for an access token.
 type grant struct {
 	person      Person
 	session     session
 	scopes      []string
-	resources   []string // that the authorization request named (RFC 8707)
+	resources   []string // of the authorization request (RFC 8707)
 	audience    string   // the API that the access token is for, or ""
 	redirectURI string
 	challenge   string
 	nonce       string
-	withTime    bool // max_age was asked, so auth_time is owed
+	withTime    bool // max_age was requested, so auth_time is required
 	expires     time.Time
-	redeemed    string // the access token that was given for the code
+	redeemed    string // the access token that was issued for the code
 	spent       bool
-	refreshed   bool     // it came of a refresh token
-	family      string   // that its refresh tokens have in common, or ""
+	refreshed   bool     // created by a refresh token
+	family      string   // shared by its refresh tokens, or ""
 	granted     []string // scopes of the family
 }
 
-// grant answers an authorization request with a code.
+// grant responds to an authorization request with a code.
 func (p *Provider) grant(w http.ResponseWriter, params url.Values, person Person, s session) {
 	how := p.howToAuthenticate()
 	g := &grant{
@@ -48,8 +47,8 @@ func (p *Provider) grant(w http.ResponseWriter, params url.Values, person Person
 	p.answer(w, params, url.Values{"code": {code}})
 }
 
-// sweep forgets what expired an hour ago; until then, a code's second use is
-// still known for one.
+// sweep deletes grants that expired an hour ago; until then, the second use of a code is
+// recognized.
 func sweep(grants map[string]*grant, now time.Time) {
 	for secret, g := range grants {
 		if now.Sub(g.expires) > time.Hour {
@@ -96,7 +95,8 @@ func (p *Provider) serveToken(w http.ResponseWriter, r *http.Request) {
 	writeJSON(w, http.StatusOK, p.tokenAnswer(g, accessToken))
 }
 
-// authenticatedForm reads the form of a client that says who it is; otherwise it answers.
+// authenticatedForm reads the form of an authenticated client. For any other it responds with an
+// error, and ok is false.
 func (p *Provider) authenticatedForm(w http.ResponseWriter, r *http.Request) (form url.Values, ok bool) {
 	contentType, _, _ := strings.Cut(r.Header.Get("Content-Type"), ";")
 	if err := r.ParseForm(); err != nil || !strings.EqualFold(strings.TrimSpace(contentType), "application/x-www-form-urlencoded") {
@@ -117,9 +117,8 @@ func (p *Provider) authenticatedForm(w http.ResponseWriter, r *http.Request) (fo
 	return form, true
 }
 
-// serveRevoke is the revocation endpoint (RFC 7009): it ends a refresh token and all that
-// followed from the same code, or an access token. A token that is not known is none to be
-// revoked, which is no error.
+// serveRevoke is the revocation endpoint (RFC 7009): it revokes a refresh token and all tokens
+// that followed from the same code, or an access token. An unknown token is not an error.
 func (p *Provider) serveRevoke(w http.ResponseWriter, r *http.Request) {
 	if !allowed(w, r, http.MethodPost) {
 		return
@@ -186,8 +185,8 @@ func (p *Provider) authenticate(w http.ResponseWriter, r *http.Request) (status 
 
 func same(a, b string) bool { return subtle.ConstantTimeCompare([]byte(a), []byte(b)) == 1 }
 
-// redeem gives an access token for a code, once. Whatever is wrong, the code is
-// spent afterwards; a second use takes the first one's token back.
+// redeem issues an access token for a code, once. The code is spent even if a check fails; a
+// second use revokes the token of the first.
 func (p *Provider) redeem(form url.Values) (g *grant, accessToken string, problem *oauthError) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -218,15 +217,16 @@ func (p *Provider) redeem(form url.Values) (g *grant, accessToken string, proble
 }
 
 // begin begins the family of a grant's refresh tokens. OpenID Connect Core 1.0, 11:
-// offline_access asks for one.
+// offline_access requests one.
 func (g *grant) begin() {
 	if slices.Contains(g.scopes, "offline_access") {
 		g.family, g.granted = randomString(24), g.scopes
 	}
 }
 
-// issue gives an access token for the provider's own endpoints: one for an API is signed
-// without the lock, and none of them takes it. The caller holds the lock.
+// issue issues an access token for the provider's own endpoints. It returns "" for an API: such
+// a token is signed later without the lock, and is not valid at these endpoints. The caller
+// holds the lock.
 func (p *Provider) issue(g *grant) (accessToken string) {
 	if g.audience != "" {
 		return ""
@@ -239,9 +239,8 @@ func (p *Provider) issue(g *grant) (accessToken string) {
 	return accessToken
 }
 
-// refresh gives an access token for a refresh token, which is replaced (RFC 9700,
-// 4.14.2). One that is used a second time was stolen from one of the two that used it:
-// all of its family end.
+// refresh issues an access token for a refresh token, which is replaced (RFC 9700, 4.14.2). The
+// second use of a refresh token means that it was stolen, so its whole family is revoked.
 func (p *Provider) refresh(form url.Values) (g *grant, accessToken string, problem *oauthError) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -270,9 +269,9 @@ func (p *Provider) refresh(form url.Values) (g *grant, accessToken string, probl
 	return &next, p.issue(&next), nil
 }
 
-// RotateRefreshTokens sets whether each use of a refresh token replaces it. Default: true.
-// With false, a refresh token is valid until it is revoked, and token responses contain no
-// other.
+// RotateRefreshTokens sets whether each use of a refresh token replaces it. Default: true. With
+// false, a refresh token is valid until it is revoked, and responses to a refresh contain no new
+// one.
 func (p *Provider) RotateRefreshTokens(rotate bool) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -288,15 +287,15 @@ func (p *Provider) RevokeRefreshTokens() {
 	}
 }
 
-// revokeFamily ends the refresh tokens that followed from one code, and their access
-// tokens. The caller holds the lock.
+// revokeFamily revokes the refresh tokens that followed from one code, and their access tokens.
+// The caller holds the lock.
 func (p *Provider) revokeFamily(of *grant) {
 	for _, tokens := range []map[string]*grant{p.refreshes, p.tokens} {
 		maps.DeleteFunc(tokens, func(_ string, g *grant) bool { return g.family != "" && g.family == of.family })
 	}
 }
 
-// refreshToken gives the next refresh token of a grant. RFC 6749, 6: its scope "MUST be
+// refreshToken issues the next refresh token of a grant. RFC 6749, 6: its scope "MUST be
 // identical to that of the refresh token included by the client in the request".
 func (p *Provider) refreshToken(g *grant) string {
 	p.mu.Lock()
@@ -310,8 +309,8 @@ func (p *Provider) refreshToken(g *grant) string {
 	return secret
 }
 
-// proves checks the verifier. One without a challenge is refused too, since an
-// attacker may have taken the challenge out of the request (RFC 9700, 4.8.2).
+// proves checks the verifier. A verifier without a challenge is rejected, too, since an attacker
+// may have removed the challenge from the request (RFC 9700, 4.8.2).
 func (g *grant) proves(form url.Values) bool {
 	verifier := form.Get("code_verifier")
 	if g.challenge == "" {

@@ -18,8 +18,8 @@ const (
 	maxPage      = 16 << 20
 )
 
-// trip is one navigation or fetch, with all the redirects on its way. What
-// began it decides about cookies and headers to its end.
+// trip is one navigation or fetch with all its redirects. Its initiator determines cookies and
+// headers of all its requests.
 type trip struct {
 	from   *Page // nil if the user typed the address
 	method string
@@ -30,14 +30,14 @@ type trip struct {
 	dest   string // document, iframe or empty
 	user   bool   // the user typed or clicked
 	open   bool   // redirects are not followed
-	form   bool   // begun by a form, so that the page's form-action holds
+	form   bool   // begun by a form, so that the page's form-action applies
 	policy string // the referrer policy
 	chain  []*url.URL
 	hops   []Hop
 }
 
-// navigation is a trip to an address that the user typed, or, from a page, to
-// one that the page leads to.
+// navigation returns a trip to a URL that the user typed or, if from is a page, that the page
+// links to.
 func navigation(from *Page, href string) (*trip, error) {
 	t := &trip{from: from, method: http.MethodGet, mode: "navigate", dest: "document", user: true, policy: defaultReferrerPolicy}
 	var base *url.URL
@@ -52,14 +52,14 @@ func navigation(from *Page, href string) (*trip, error) {
 	return t, nil
 }
 
-// post makes the trip one that carries a form.
+// post makes the trip a POST of a form.
 func (t *trip) post(form url.Values) *trip {
 	t.method, t.body, t.form = http.MethodPost, []byte(form.Encode()), true
 	t.header = http.Header{"Content-Type": {"application/x-www-form-urlencoded"}}
 	return t
 }
 
-// run makes the trip, to its end unless it is open or StopAt says stop.
+// run sends the requests of a trip until its end, or until it is open or StopAt returns true.
 func (b *Browser) run(t *trip) (*Page, error) {
 	for {
 		if err := t.allowed(); err != nil {
@@ -91,8 +91,8 @@ func (b *Browser) run(t *trip) (*Page, error) {
 	}
 }
 
-// visit is the trip's present stage as cookies see it. Like Chromium, it looks
-// at who began the trip and not at the redirects in between.
+// visit returns the current request of the trip for the cookie rules. As in Chromium, the
+// initiator of the trip counts and not the redirects in between.
 func (t *trip) visit() visit {
 	return visit{
 		url:      t.url,
@@ -102,7 +102,7 @@ func (t *trip) visit() visit {
 	}
 }
 
-// redirected is the trip after the redirect that p is, nil if p is none.
+// redirected returns the trip after a redirect p, or nil if p is not a redirect.
 func (t *trip) redirected(p *Page) (*trip, error) {
 	location := p.Header.Get("Location")
 	switch p.Status {
@@ -133,8 +133,8 @@ func (t *trip) redirected(p *Page) (*trip, error) {
 	return &next, nil
 }
 
-// submitted is the trip that a page's form begins by itself, nil if the page
-// has none that does.
+// submitted returns the trip of a form that the page submits automatically, or nil if there is
+// no such form.
 func (t *trip) submitted(p *Page) (*trip, error) {
 	if t.dest != "document" || !strings.HasPrefix(p.Header.Get("Content-Type"), "text/html") {
 		return nil, nil
@@ -151,7 +151,7 @@ func (t *trip) submitted(p *Page) (*trip, error) {
 	return next, nil
 }
 
-// request writes the present stage down.
+// request returns the current request of the trip.
 func (t *trip) request(ctx context.Context) (*http.Request, error) {
 	target := *t.url
 	target.Fragment, target.RawFragment = "", ""
@@ -184,7 +184,7 @@ func (t *trip) request(ctx context.Context) (*http.Request, error) {
 	return request, nil
 }
 
-// setFetchMetadata: W3C Fetch Metadata, 2. Only trustworthy URLs are told.
+// setFetchMetadata: W3C Fetch Metadata, 2. The headers are sent only to trustworthy URLs.
 func (t *trip) setFetchMetadata(h http.Header) {
 	if !isTrustworthy(t.url) {
 		return
@@ -197,7 +197,7 @@ func (t *trip) setFetchMetadata(h http.Header) {
 	}
 }
 
-// site is how far the whole chain of redirects is from where it began.
+// site returns Sec-Fetch-Site: the relation of the initiator to all URLs of the redirect chain.
 func (t *trip) site() string {
 	if t.from == nil {
 		return "none"
@@ -214,7 +214,7 @@ func (t *trip) site() string {
 	return site
 }
 
-// origin is the Origin header, "" for none (Fetch, 3.2).
+// origin returns the Origin header, or "" (Fetch, 3.2).
 func (t *trip) origin() string {
 	from := t.from.URL
 	elsewhere := slices.ContainsFunc(t.chain, func(u *url.URL) bool { return !sameOrigin(from, u) })
@@ -228,8 +228,7 @@ func (t *trip) origin() string {
 	return originOf(from)
 }
 
-// tainted reports whether another origin than the first one redirected to yet
-// another.
+// tainted reports whether an origin other than the initiator's redirected to another origin.
 func (t *trip) tainted() bool {
 	for i, u := range t.chain[1:] {
 		if last := t.chain[i]; !sameOrigin(u, last) && !sameOrigin(t.from.URL, last) {
@@ -239,8 +238,8 @@ func (t *trip) tainted() bool {
 	return false
 }
 
-// allowed holds a form's trip against the form-action of the page that has the
-// form. Chromium does so at every redirect.
+// allowed checks a form's trip against the form-action of the page with the form. Chromium does
+// so at every redirect.
 func (t *trip) allowed() error {
 	if !t.form || t.from == nil {
 		return nil

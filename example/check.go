@@ -9,8 +9,8 @@ import (
 	"os"
 )
 
-// check says what is wrong with the providers, the options and the stores. It
-// listens nowhere: the application may be running.
+// check prints the problems of the providers, the options and the stores. It does not listen,
+// since the application may be running.
 func check(ctx context.Context, out io.Writer) error {
 	base := publicBase(address())
 	list, closeDemo, err := allProviders(base)
@@ -32,15 +32,15 @@ func check(ctx context.Context, out io.Writer) error {
 	return nil
 }
 
-// address is where to listen.
+// address returns the address to listen on.
 func address() string { return cmp.Or(os.Getenv("ADDR"), "localhost:8080") }
 
-// publicBase is the address that browsers use for what listens there.
+// publicBase returns the URL at which browsers reach the listener.
 func publicBase(listening string) string {
 	return cmp.Or(os.Getenv("BASE_URL"), "http://"+publicHost(address(), listening))
 }
 
-// publicHost is how browsers on this machine reach a listener.
+// publicHost returns the host at which browsers on this machine reach a listener.
 func publicHost(addr, listening string) string {
 	host, _, _ := net.SplitHostPort(addr)
 	_, port, _ := net.SplitHostPort(listening)

@@ -1,20 +1,19 @@
-// Command example is a Gin application that people sign in to. It needs
-// nothing but Go: an identity provider with a few people to sign in as runs in
-// the same process.
+// Command example is a Gin application with sign-in. It needs only Go: an identity provider with
+// a few demo users runs in the same process.
 //
 //	go run ./example
-//	go run ./example -check   # asks the providers, says what is wrong, and ends
+//	go run ./example -check   # queries the providers, reports problems, and exits
 //
-// Real providers join by environment, each with the redirect URI that is
-// printed at the start: all of docs/providers.md, and any OpenID provider.
+// Environment variables add real providers, each with the redirect URI that is printed at
+// startup: those of docs/providers.md, and any OpenID provider.
 //
 //	GOOGLE_CLIENT_ID, GOOGLE_CLIENT_SECRET
 //	GITHUB_CLIENT_ID, GITHUB_CLIENT_SECRET
 //	CORP_ISSUER, CORP_CLIENT_ID, CORP_CLIENT_SECRET
 //
-// ADDR is the address to listen on (default localhost:8080), BASE_URL the one
-// that browsers use (default http://ADDR), SESSION_KEYS the secrets that seal
-// the cookies, separated by commas, REDIS_ADDR where replicas share sign-outs.
+// ADDR is the address to listen on (default localhost:8080), BASE_URL the one that browsers use
+// (default http://ADDR), SESSION_KEYS the secrets that seal the cookies, separated by commas,
+// REDIS_ADDR the Redis through which replicas share sign-outs.
 package main
 
 import (
@@ -48,13 +47,13 @@ import (
 var files embed.FS
 
 func main() {
-	justCheck := flag.Bool("check", false, "ask the providers what is wrong, print what to register where, and end: with status 1 if something is wrong")
+	justCheck := flag.Bool("check", false, "check the providers, print problems and what to register, and exit, with status 1 if there are problems")
 	flag.Parse()
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
-	context.AfterFunc(ctx, stop) // a second Ctrl-C does not wait
+	context.AfterFunc(ctx, stop) // a second Ctrl-C ends the process at once
 	do := run
 	if *justCheck {
-		slog.SetLogLoggerLevel(slog.LevelError) // the rest is in what check prints
+		slog.SetLogLoggerLevel(slog.LevelError) // check prints the rest
 		do = func(ctx context.Context) error { return check(ctx, os.Stdout) }
 	}
 	if err := do(ctx); err != nil {
@@ -92,12 +91,12 @@ func run(ctx context.Context) error {
 	return <-closed
 }
 
-// newApp is the application: this is the part to copy.
+// newApp builds the application: this is the part to copy.
 func newApp(base string, list []ginauth.Provider) (*gin.Engine, *ginauth.Auth, error) {
 	gin.SetMode(gin.ReleaseMode)
 	app := gin.New()
 	app.SetHTMLTemplate(template.Must(template.ParseFS(files, "pages.html")))
-	// Codes in a query and cookies have no place in a log: gin.Recovery would write both.
+	// Do not log the query, which may contain a code, nor cookies: gin.Recovery would log both.
 	app.Use(gin.LoggerWithConfig(gin.LoggerConfig{SkipQueryString: true}), gin.CustomRecoveryWithWriter(nil, panicked), headers)
 
 	site := new(site)
@@ -110,7 +109,7 @@ func newApp(base string, list []ginauth.Provider) (*gin.Engine, *ginauth.Auth, e
 	if keys := os.Getenv("SESSION_KEYS"); keys != "" {
 		opts.Keys = strings.Split(keys, ",")
 	}
-	if addr := os.Getenv("REDIS_ADDR"); addr != "" { // several replicas: what one signs out, all do
+	if addr := os.Getenv("REDIS_ADDR"); addr != "" { // several replicas share sign-outs
 		opts.Revocations = ginauth.Cached(redisstate.New(redis.NewClient(&redis.Options{Addr: addr}), "example:"))
 	}
 	// Mount adds /login, /authorize and /logout.
@@ -121,12 +120,11 @@ func newApp(base string, list []ginauth.Provider) (*gin.Engine, *ginauth.Auth, e
 	site.auth = auth
 	app.StaticFileFS("/style.css", "style.css", http.FS(files))
 
-	// A page for everybody, which knows who is signed in, if anybody is.
+	// A public page, which shows the signed-in user if there is one.
 	app.GET("/", auth.LoadUser(), func(c *gin.Context) {
 		site.show(c, http.StatusOK, "home", gin.H{})
 	})
-	// A page for everybody who is signed in; others are sent to the login, and
-	// come back here.
+	// A page for signed-in users; others are redirected to the login, and return here.
 	app.GET("/profile", auth.RequireAuth(), site.profile)
 	// A page for one group; others get 403.
 	app.GET("/admin", auth.RequireAuth(ginauth.HasGroup("admin")), func(c *gin.Context) {
@@ -150,24 +148,24 @@ func (s *site) profile(c *gin.Context) {
 	s.show(c, http.StatusOK, "profile", gin.H{"Claims": string(text)})
 }
 
-// forbidden answers for a check that said no, in the application's own words.
-// It writes nothing for other failures: they get the built-in page.
+// forbidden is the application's page for users that a check rejects. It writes nothing for
+// other failures, which get the built-in page.
 func (s *site) forbidden(c *gin.Context, e *ginauth.Error) {
 	if e.Code == ginauth.ErrForbidden {
-		c.Header("Content-Security-Policy", policy) // in place of the stricter one of built-in answers
+		c.Header("Content-Security-Policy", policy) // replaces the stricter one of built-in responses
 		s.show(c, e.Status(), "forbidden", gin.H{})
 	}
 }
 
-// show renders a page, which finds the addresses of sign-in and sign-out in Auth.
+// show renders a page, which takes the URLs of sign-in and sign-out from Auth.
 func (s *site) show(c *gin.Context, status int, page string, data gin.H) {
 	data["Auth"], data["User"] = s.auth, ginauth.CurrentUser(c)
 	c.HTML(status, page, data)
 }
 
-// policy lets pages load their own style, the site's icon and people's
-// pictures, and the button to sign out lead on to the provider: name yours in
-// place of https: and the built-in one's http://127.0.0.1:*.
+// policy lets pages load the application's style and icon and users' pictures, and lets the
+// sign-out form redirect to the provider. Name your provider in place of https: and of
+// http://127.0.0.1:*, which is for the built-in one.
 const policy = "default-src 'none'; style-src 'self'; img-src 'self' https: http://127.0.0.1:*; form-action 'self' https: http://127.0.0.1:*; base-uri 'none'; frame-ancestors 'none'"
 
 func headers(c *gin.Context) {
@@ -176,8 +174,8 @@ func headers(c *gin.Context) {
 	c.Header("X-Content-Type-Options", "nosniff")
 }
 
-// allProviders are the built-in one, unless others can reach the application
-// (it asks nobody for a password), and those of the environment.
+// allProviders returns the providers of the environment and, if only this machine can reach the
+// application, the built-in one, which asks for no password.
 func allProviders(base string) (list []ginauth.Provider, closeDemo func(), err error) {
 	closeDemo = func() {}
 	if u, err := url.Parse(base); err == nil && (u.Hostname() == "localhost" || net.ParseIP(u.Hostname()).IsLoopback()) {
@@ -188,7 +186,7 @@ func allProviders(base string) (list []ginauth.Provider, closeDemo func(), err e
 		p := demo.Client("demo")
 		p.DisplayName = "Demo provider"
 		list, closeDemo = append(list, p), demo.Close
-		slog.Info("a provider to try this with has started; it asks for no password", "issuer", demo.Issuer)
+		slog.Info("a demo provider has started; it asks for no password", "issuer", demo.Issuer)
 	}
 	real, err := providers.FromEnv()
 	if err != nil {

@@ -130,7 +130,7 @@ func TestTheBuiltInProviderStaysOnLoopback(t *testing.T) {
 	}
 }
 
-// A panic about a broken connection, as httputil.ReverseProxy raises it, and any other are
+// A panic about a broken connection, as from httputil.ReverseProxy, and any other panic are
 // logged without the cookies and the query of the request.
 func TestPanicsLogNoSecret(t *testing.T) {
 	var log strings.Builder

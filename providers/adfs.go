@@ -33,17 +33,17 @@ func ADFS(host, resource, clientID, clientSecret string) ginauth.Provider {
 		Userinfo: "never",
 
 		// Both are in every ID token; unique_name is the account name unless a rule sends
-		// another *Name*. Like the e-mail address, upn is what the directory has, and it is
-		// not marked as verified.
+		// another *Name*. Like the e-mail address, upn comes from the directory, and is not
+		// marked as verified.
 		ClaimPaths: map[string]string{"name": "unique_name", "preferred_username": "upn", "groups": "group"},
 
 		LoginParams: []string{"prompt", "login_hint", "domain_hint"},
 
-		// Only with id_token_hint, which is sent by default, do people come back:
+		// Users return only if id_token_hint is sent, as it is by default:
 		// https://learn.microsoft.com/en-us/windows-server/identity/ad-fs/development/ad-fs-logout-openid-connect
 	}
 	if resource != "" {
-		// Only with these three does the ID token have what the issuance rules send.
+		// The ID token contains what the issuance rules send only with these three settings.
 		// https://learn.microsoft.com/en-us/windows-server/identity/ad-fs/development/custom-id-tokens-in-ad-fs
 		p.AuthParams = map[string]string{"resource": resource}
 		p.Scopes = append(p.Scopes, "allatclaims")

@@ -24,7 +24,7 @@ func Amazon(clientID, clientSecret string) ginauth.Provider {
 		UserinfoURL: "https://api.amazon.com/user/profile",
 		ClaimPaths:  map[string]string{"sub": "user_id"},
 
-		// Nothing in the profile is documented to mean it.
+		// No claim in the profile is documented to mean this.
 		EmailVerified: func(map[string]any) bool { return false },
 	}
 }

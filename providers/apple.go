@@ -45,7 +45,7 @@ func Apple(teamID, keyID, privateKey, clientID string) ginauth.Provider {
 			return appleSecret(key, teamID, keyID, clientID, time.Now())
 		},
 
-		// With a scope, Apple answers by a form alone.
+		// With a scope, Apple responds only by form_post.
 		// https://developer.apple.com/documentation/signinwithapple/request-an-authorization-to-the-sign-in-with-apple-server
 		Scopes:       []string{"openid", "name", "email"},
 		ResponseMode: "form_post",
@@ -80,8 +80,8 @@ func appleKey(text string) (*ecdsa.PrivateKey, error) {
 	return key, nil
 }
 
-// appleSecret signs what Apple takes for a client secret. It may be valid for
-// six months; five minutes leave little to steal.
+// appleSecret signs the JWT that Apple accepts as a client secret. It may be valid for six
+// months; five minutes limit the damage if it is stolen.
 func appleSecret(key *ecdsa.PrivateKey, teamID, keyID, clientID string, now time.Time) (string, error) {
 	signer, err := jose.NewSigner(jose.SigningKey{Algorithm: jose.ES256, Key: jose.JSONWebKey{Key: key, KeyID: keyID}}, nil)
 	if err != nil {
@@ -100,8 +100,8 @@ func appleSecret(key *ecdsa.PrivateKey, teamID, keyID, clientID string, now time
 	return jws.CompactSerialize()
 }
 
-// appleName reads the field user, of which only the name counts: the address in
-// it is whatever the form's sender wrote, and the ID token has the real one.
+// appleName reads the name from the field user. The address in that field is ignored: it is
+// unsigned, and the ID token has the verified one.
 func appleName(callback url.Values) string {
 	user, err := strictjson.Object(callback.Get("user"))
 	if err != nil {

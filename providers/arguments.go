@@ -18,7 +18,7 @@ import (
 
 const alphanumeric = "abcdefghijklmnopqrstuvwxyz0123456789"
 
-// host accepts a host name in lower case, with a port or without.
+// host accepts a host name in lower case, with or without a port.
 func host(name, value string) error {
 	return unless(isHost(value), "not_a_host", name, value, "is not a host name", "use only the host name, in lower case: login.example.com")
 }
@@ -33,8 +33,8 @@ func isHost(value string) bool {
 	return ok
 }
 
-// serverError accepts the host of a server that people run themselves, or, for
-// development, its origin on loopback: "http://localhost:8180".
+// serverError accepts the host of a self-hosted server or, for development, its origin on
+// loopback: "http://localhost:8180".
 func serverError(name, value string) error {
 	return unless(isHost(value) || onLoopback(value), "not_a_host", name, value, "is not a host name",
 		"use only the host name, in lower case: login.example.com; for development, a loopback URL: http://localhost:8180")
@@ -43,13 +43,13 @@ func serverError(name, value string) error {
 // hostError is serverError for functions whose argument has the name host.
 func hostError(value string) error { return serverError("host", value) }
 
-// onLoopback says whether a text is an origin that never leaves the machine.
+// onLoopback reports whether a text is an origin on loopback.
 func onLoopback(value string) bool {
 	u, err := url.Parse(value)
 	return err == nil && (u.Scheme == "http" || u.Scheme == "https") && weburl.HasHost(u) && weburl.IsLoopback(u.Hostname()) && weburl.Origin(u) == value
 }
 
-// serverAt returns the address of what serverError has accepted.
+// serverAt returns the origin of a host that serverError accepts.
 func serverAt(host string) string {
 	if onLoopback(host) {
 		return host
@@ -57,7 +57,7 @@ func serverAt(host string) string {
 	return "https://" + host
 }
 
-// segment accepts what can be one segment of a path: a realm, a slug, an id.
+// segment accepts a text that is valid as one segment of a path: a realm, a slug, an id.
 func segment(name, value string) error {
 	lower := strings.ToLower(value)
 	ok := len(value) >= 1 && len(value) <= 128 && strings.Trim(lower, alphanumeric+"-_.~") == "" && strings.Trim(value, ".") == value && !strings.Contains(value, "..")
@@ -84,7 +84,8 @@ func isGUID(s string) bool {
 	return slices.Equal(lengths, []int{8, 4, 4, 4, 12}) && strings.Trim(s, "0123456789abcdef-") == ""
 }
 
-// unless returns nil, or what is wrong with an argument; mistake names it in the id.
+// unless returns nil if ok is true, else the error for an argument; mistake is the last part of
+// its id.
 func unless(ok bool, mistake, name, value, reason, fix string) error {
 	switch {
 	case ok:
@@ -95,7 +96,7 @@ func unless(ok bool, mistake, name, value, reason, fix string) error {
 	return wrongArgument(name, mistake, fmt.Sprintf("%.60q %s", value, reason), fix)
 }
 
-// wrongArgument is a mistake in an argument, with the id that Mount reports it with.
+// wrongArgument returns the error for an argument, with the id under which Mount reports it.
 func wrongArgument(name, mistake, reason, fix string) *ginauth.Error {
 	return wrong(errid.Of("Provider."+name, mistake), name, reason, fix)
 }

@@ -2,8 +2,8 @@ package providers
 
 import "github.com/ginauth/ginauth"
 
-// Asgardeo configures an organization at Asgardeo, of WSO2. organization is its name, as
-// behind /t/ in its addresses.
+// Asgardeo configures an organization at Asgardeo, of WSO2. organization is its name, the part
+// after /t/ in its URLs.
 //
 // User.Subject is the id of the user in the organization, unless the application is configured
 // with another subject attribute: keep the default, since an address or a user name can be

@@ -20,16 +20,16 @@ func Atlassian(clientID, clientSecret string) ginauth.Provider {
 		Namespace:    "https://auth.atlassian.com",
 		AuthParams:   map[string]string{"audience": "api.atlassian.com"},
 
-		// consent shows that screen to those too who agreed before. The guide asks for
-		// it, Auth.js does not.
+		// consent shows the consent screen again to users who agreed before. The guide sets it,
+		// Auth.js does not.
 		LoginParams: []string{"prompt"},
 
-		// read:me is for this request alone.
+		// read:me permits only this request.
 		Scopes:      []string{"read:me"},
 		UserinfoURL: "https://api.atlassian.com/me",
 		ClaimPaths:  map[string]string{"sub": "account_id"},
 
-		// Nothing in the profile is documented to mean it.
+		// No claim in the profile is documented to mean this.
 		EmailVerified: func(map[string]any) bool { return false },
 	}
 }

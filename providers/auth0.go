@@ -18,22 +18,22 @@ func Auth0(domain, clientID, clientSecret string) ginauth.Provider {
 		Issuer: "https://" + domain + "/",
 		Err:    host("domain", domain),
 
-		// What a regular web application has unless its settings say otherwise:
+		// The default of a regular web application:
 		// https://auth0.com/docs/get-started/applications/application-settings
 		AuthMethod: "client_secret_post",
 
-		// The ID token has what these ask for.
+		// The ID token has the claims of these scopes.
 		// https://auth0.com/docs/get-started/apis/scopes/openid-connect-scopes
 		Scopes:   []string{"openid", "profile", "email"},
 		Userinfo: "never",
 
-		// An organization is not among them: it decides who may sign in.
+		// organization is not included: it decides who may sign in.
 		// https://auth0.com/docs/api/authentication/authorization-code-flow/authorize-application
 		LoginParams: []string{"prompt", "login_hint", "ui_locales", "max_age", "screen_hint", "connection"},
 
-		// Unlike /oidc/logout, this needs no confirmation and exists in every tenant. It
-		// passes no state on; what stands in returnTo behind a ? is not compared with the list
-		// of addresses.
+		// Unlike /oidc/logout, this needs no confirmation and exists in every tenant. It does
+		// not forward state; the query of returnTo is not compared with the list of allowed
+		// URLs.
 		// https://auth0.com/docs/authenticate/login/logout/redirect-users-after-logout
 		Logout: ginauth.ProviderLogout{URL: "https://" + domain + "/v2/logout?client_id={client_id}&returnTo={post_logout_redirect_uri}%3Fstate%3D{state}"},
 	}
@@ -51,7 +51,7 @@ var presetAuth0 = preset{
 	quirks: []string{
 		"Roles are in a custom claim, which an Action adds: set `ClaimPaths[\"groups\"]` to its name, `https://kvarnbygd.example/roles`.",
 		"A tenant with open sign-up admits anyone.",
-		"`/login/auth0` forwards `prompt`, `login_hint`, `ui_locales`, `max_age`, `screen_hint` and `connection`. For one organization set `AuthParams` to it, and check `org_id` in `VerifyClaims`.",
+		"`/login/auth0` forwards `prompt`, `login_hint`, `ui_locales`, `max_age`, `screen_hint` and `connection`. To admit one organization, set `organization` in `AuthParams`, and check `org_id` in `VerifyClaims`.",
 	},
 
 	// https://auth0.com/docs/secure/tokens/refresh-tokens
@@ -59,7 +59,7 @@ var presetAuth0 = preset{
 	refresh: refreshTokens{
 		scope:   "offline_access",
 		console: "If `AuthParams` name an API as `audience`, switch on its *Allow Offline Access*.",
-		about:   "Each refresh returns a new one if *Refresh Token Rotation* is on. How long it is valid is set in the application. Revocation: in the metadata.",
+		about:   "Each refresh returns a new one if *Refresh Token Rotation* is on. Its lifetime is set in the application. Revocation: in the metadata.",
 	},
 
 	// https://auth0.com/docs/secure/tokens/access-tokens/access-token-profiles

@@ -8,9 +8,9 @@ import (
 
 // Authentik configures an application of an authentik server at the root of host, by its slug.
 //
-// User.Subject is the user's hashed id, unless the provider's *Subject mode* is another: do
-// not choose user name or e-mail address, which can be reassigned. User.Groups are the names
-// of the person's groups.
+// User.Subject is the user's hashed id, unless the provider has another *Subject mode*: do not
+// choose user name or e-mail address, which can be reassigned. User.Groups are the names of the
+// user's groups.
 func Authentik(host, slug, clientID, clientSecret string) ginauth.Provider {
 	return ginauth.Provider{
 		Name: "authentik", Preset: "authentik", DisplayName: "authentik", Color: "#fd4b2d",
@@ -25,9 +25,9 @@ func Authentik(host, slug, clientID, clientSecret string) ginauth.Provider {
 		// The metadata names this and client_secret_post.
 		AuthMethod: "client_secret_basic",
 
-		// groups come with profile. email_verified is false in the default mapping;
-		// one of the administrator's own may say more.
-		// blueprints/system/providers-oauth2.yaml in its source
+		// groups come with profile. email_verified is false in the default mapping; an
+		// administrator's own mapping may set it. blueprints/system/providers-oauth2.yaml in its
+		// source
 		Scopes:     []string{"openid", "profile", "email"},
 		ClaimPaths: map[string]string{"groups": "groups"},
 

@@ -25,8 +25,8 @@ func AzureADB2C(tenant, tenantID, policy, clientID, clientSecret string) ginauth
 		ClientID: clientID, ClientSecret: clientSecret,
 		Err: errors.Join(label("tenant", tenant), guid("tenantID", tenantID), segment("policy", policy)),
 
-		// The metadata is a policy's, the issuer in it the tenant's: they are at
-		// other addresses, so that nothing can be discovered from the issuer.
+		// The metadata is that of a policy, but the issuer in it is that of the tenant, at
+		// another URL, so the metadata cannot be discovered from the issuer.
 		// https://learn.microsoft.com/en-us/azure/active-directory-b2c/openid-connect
 		Issuer: server + tenantID + "/v2.0/",
 
@@ -38,8 +38,8 @@ func AzureADB2C(tenant, tenantID, policy, clientID, clientSecret string) ginauth
 		JWKSURL:      flow + "/discovery/v2.0/keys",
 		AuthMethod:   "client_secret_post",
 
-		// Without a scope that is the client's own id there is no access token in
-		// the answer, which RFC 6749 demands.
+		// Without the client's own id as a scope, the response has no access token, which RFC
+		// 6749 requires.
 		// https://learn.microsoft.com/en-us/azure/active-directory-b2c/access-tokens#openid-connect-scopes
 		Scopes: []string{"openid", clientID},
 
@@ -59,9 +59,9 @@ func AzureADB2C(tenant, tenantID, policy, clientID, clientSecret string) ginauth
 	}
 }
 
-// azurePolicy refuses what another policy of the tenant issued, with the same
-// issuer and the same keys: one that asks for less, such as no second factor.
-// Older flows call tfp acr; a custom policy may leave both out.
+// azurePolicy rejects tokens of another policy of the tenant, which has the same issuer and keys
+// but may require less, such as no second factor. Older flows call tfp acr; a custom policy may
+// omit both.
 func azurePolicy(policy string) func(map[string]any) error {
 	return func(claims map[string]any) error {
 		for _, name := range []string{"tfp", "acr"} {
@@ -97,10 +97,10 @@ var presetAzureADB2C = preset{
 	// https://learn.microsoft.com/en-us/azure/active-directory-b2c/configure-tokens
 	refresh: refreshTokens{
 		scope: "offline_access",
-		about: "It is valid for 14 days, or as the user flow says (1 to 90 days).",
+		about: "It is valid for 14 days, or as set in the user flow (1 to 90 days).",
 	},
 
 	// https://learn.microsoft.com/en-us/azure/active-directory-b2c/access-tokens
 	// https://learn.microsoft.com/en-us/azure/active-directory-b2c/tokens-overview
-	api: apiTokens{how: "register it as a separate application, with scopes: `Audience` is its application ID. The client asks for `https://TENANT.onmicrosoft.com/API/SCOPE`; the short names are in `scp`."},
+	api: apiTokens{how: "register it as a separate application, with scopes: `Audience` is its application ID. The client requests `https://TENANT.onmicrosoft.com/API/SCOPE`; the short names are in `scp`."},
 }

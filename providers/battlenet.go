@@ -12,9 +12,9 @@ func BattleNet(clientID, clientSecret string) ginauth.Provider {
 		Name: "battlenet", Preset: "battlenet", DisplayName: "Battle.net", Color: "#148eff",
 		ClientID: clientID, ClientSecret: clientSecret,
 
-		// https://oauth.battle.net/.well-known/openid-configuration. It does not say
-		// how the client authenticates, for which the standard has the header
-		// (OpenID Connect Discovery 1.0, section 3).
+		// https://oauth.battle.net/.well-known/openid-configuration. It does not say how the
+		// client authenticates; the standard's default is the header (OpenID Connect Discovery
+		// 1.0, section 3).
 		Issuer: "https://oauth.battle.net",
 
 		// The only one in the metadata.
@@ -22,14 +22,14 @@ func BattleNet(clientID, clientSecret string) ginauth.Provider {
 
 		AuthMethod: "client_secret_basic",
 
-		// The ID token has all there is. The nonce comes back in it, as seen in
+		// The ID token has all available claims. The nonce comes back in it, as seen in
 		// https://github.com/nextauthjs/next-auth/issues/12869.
 		Scopes:     []string{"openid"},
 		Userinfo:   "never",
 		ClaimPaths: map[string]string{"name": "battle_tag"},
 
-		// Nothing is documented of where to register an address to return to, and
-		// without one that ends on a page of Battle.net.
+		// The documentation does not say where to register a post-logout redirect URI; without
+		// one, a sign-out ends on a page of Battle.net.
 		Logout: ginauth.ProviderLogout{Local: true},
 	}
 }
@@ -41,7 +41,7 @@ var presetBattleNet = preset{
 	user:     "Stable number and BattleTag. There is no e-mail address and no picture.",
 	quirks:   []string{"Signing out ends only ginauth's session, not the one at Battle.net."},
 
-	// https://develop.battle.net/documentation/guides/using-oauth says nothing of it, and the
-	// metadata has a revocation endpoint, but no grant types.
+	// https://develop.battle.net/documentation/guides/using-oauth does not mention refresh
+	// tokens, and the metadata has a revocation endpoint, but no grant types.
 	refresh: refreshTokens{unknown: true},
 }

@@ -29,13 +29,13 @@ func Bitbucket(clientID, clientSecret string) ginauth.Provider {
 		AuthMethod:   "client_secret_basic",
 		Namespace:    "https://bitbucket.org",
 
-		// account is what the profile wants, email what the addresses do. What a
-		// person is asked for is chosen at the consumer; these must be among it.
+		// The profile requires account, and the addresses require email. Users consent to the
+		// permissions of the consumer, which must include these.
 		// https://developer.atlassian.com/cloud/bitbucket/rest/intro/#scopes
 		Scopes: []string{"account", "email"},
 
 		// https://developer.atlassian.com/cloud/bitbucket/rest/api-group-users/
-		// User names are gone from it, for they changed hands:
+		// User names were removed from it, because they could be reassigned:
 		// https://developer.atlassian.com/cloud/bitbucket/bitbucket-api-changes-gdpr
 		Profile: bitbucketProfile,
 		ClaimPaths: map[string]string{
@@ -44,8 +44,8 @@ func Bitbucket(clientID, clientSecret string) ginauth.Provider {
 	}
 }
 
-// bitbucketProfile adds the primary address to the profile, which has none. Of
-// several addresses no other counts: the person did not choose it.
+// bitbucketProfile adds the primary address to the profile, which has none. Other addresses are
+// ignored, since the user did not choose them.
 func bitbucketProfile(ctx context.Context, client *http.Client, _ *oauth2.Token) (map[string]any, error) {
 	const user = "https://api.bitbucket.org/2.0/user"
 	claims, _, err := fetch.JSON(ctx, client, fetch.Request{Op: "profile", URL: user})

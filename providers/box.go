@@ -18,8 +18,8 @@ func Box(clientID, clientSecret string) ginauth.Provider {
 		AuthMethod:   "client_secret_post",
 		Namespace:    "https://account.box.com",
 
-		// No scope is for the profile alone. Without any, those count that the
-		// application has in the console.
+		// There is no scope for only the profile. Without scopes, those of the application in
+		// the console apply.
 		// https://developer.box.com/guides/api-calls/permissions-and-errors/scopes/
 		Scopes: nil,
 
@@ -27,7 +27,7 @@ func Box(clientID, clientSecret string) ginauth.Provider {
 		UserinfoURL: "https://api.box.com/2.0/users/me?fields=id,name,login,language,avatar_url",
 		ClaimPaths:  map[string]string{"sub": "id", "email": "login", "locale": "language", "picture": "avatar_url"},
 
-		// Nothing in the profile is documented to mean it.
+		// No claim in the profile is documented to mean this.
 		EmailVerified: func(map[string]any) bool { return false },
 	}
 }

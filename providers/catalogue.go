@@ -10,19 +10,19 @@ import (
 
 //go:generate go test -run ^TestDocumentation$ -update .
 
-// preset is a provider's row in the catalogue. ByName, FromEnv, the tests and
-// docs/providers.md all read it; each stands in its provider's file.
+// preset is a provider's entry in the catalogue, which ByName, FromEnv, the tests and
+// docs/providers.md use. Each preset is in the file of its provider.
 type preset struct {
 	name     string // Provider.Name; in capitals, the prefix of its environment variables
-	function string // which function makes it
+	function string // the function that returns the Provider
 	make     func(clientID, clientSecret string, arg arguments) ginauth.Provider
 
-	args     []argument // beside client id and secret, in the function's order
+	args     []argument // in addition to client id and secret, in the order of the function
 	noSecret bool       // there is no client secret
 
-	domains  []string // where its addresses are, beside hosts that have the name in them
+	domains  []string // of its URLs, in addition to hosts that contain the name
 	console  string   // where the application is registered
-	register string   // what to set there, beside the redirect URI; Markdown
+	register string   // what to set there, in addition to the redirect URI; Markdown
 	user     string   // what the User has; Markdown
 	quirks   []string // what else to know; Markdown
 
@@ -30,25 +30,25 @@ type preset struct {
 	api     apiTokens
 }
 
-// apiTokens is what a provider documents about access tokens for an API of the application's
-// own (ginauth.Provider.Audience). Without how and never, that is not known.
+// apiTokens is what a provider documents about access tokens for the application's API
+// (ginauth.Provider.Audience). If how and never are empty, that is unknown.
 type apiTokens struct {
-	how   string // what to register, and what asks for one; Markdown
+	how   string // what to register, and how a client requests one; Markdown
 	never string // why none can be used; Markdown
 }
 
-// argument is what a preset needs beside client id and secret.
+// argument is an argument of a preset other than client id and secret.
 type argument struct {
-	name     string // as the function calls it
-	env      string // what its environment variable ends in: "_TENANT"
+	name     string // the name of the function's parameter
+	env      string // the suffix of its environment variable: "_TENANT"
 	about    string // what it is; Markdown
 	example  string
 	optional bool
 	list     bool // several, separated by commas
-	free     bool // any text may be one; what is wrong with it shows elsewhere
+	free     bool // any text is accepted; mistakes are reported elsewhere
 }
 
-// hint says what to write; not every argument has an example.
+// hint describes the argument, with its example if it has one.
 func (a argument) hint() string {
 	if a.example == "" {
 		return a.about
@@ -58,7 +58,7 @@ func (a argument) hint() string {
 
 type arguments map[string]string
 
-// list returns an argument that is one.
+// list returns the elements of an argument that is a list.
 func (a arguments) list(name string) []string {
 	return strings.FieldsFunc(a[name], func(r rune) bool { return r == ',' || r == ' ' })
 }
@@ -68,7 +68,7 @@ func plain(f func(clientID, clientSecret string) ginauth.Provider) func(string, 
 	return func(clientID, clientSecret string, _ arguments) ginauth.Provider { return f(clientID, clientSecret) }
 }
 
-// catalogue is every preset there is.
+// catalogue lists all presets.
 var catalogue = []preset{
 	presetADFS,
 	presetAmazon,
@@ -173,8 +173,8 @@ func find(name string) (preset, bool) {
 //	providers.ByName("github", id, secret)
 //	providers.ByName("keycloak", id, secret, "login.example.com", "staff")
 //
-// An argument that is a list is written with commas. Unknown names and a wrong number of args
-// are errors; malformed args are reported by [ginauth.Mount], with other mistakes.
+// Separate the elements of a list by commas. Unknown names and a wrong number of args are
+// errors; malformed args are reported by [ginauth.Mount], with other mistakes.
 func ByName(name, clientID, clientSecret string, args ...string) (ginauth.Provider, error) {
 	p, ok := find(name)
 	if !ok {
@@ -199,7 +199,7 @@ func ByName(name, clientID, clientSecret string, args ...string) (ginauth.Provid
 	return p.make(clientID, clientSecret, given), nil
 }
 
-// names are those of all presets, sorted.
+// names returns the names of all presets, sorted.
 func names() []string {
 	var list []string
 	for _, p := range catalogue {

@@ -28,15 +28,15 @@ func Cognito(region, pool, domain, clientID, clientSecret string) ginauth.Provid
 		// https://docs.aws.amazon.com/cognito/latest/developerguide/token-endpoint.html
 		AuthMethod: "client_secret_basic",
 
-		// The ID token has every attribute that the client may read, and the groups,
-		// which userinfo has not.
+		// The ID token has every attribute that the client may read, and the groups, which
+		// userinfo lacks.
 		// https://docs.aws.amazon.com/cognito/latest/developerguide/amazon-cognito-user-pools-using-the-id-token.html
 		Scopes:     []string{"openid", "profile", "email"},
 		Userinfo:   "never",
 		ClaimPaths: map[string]string{"groups": "cognito:groups"},
 
-		// A boolean in the documentation's ID token; a text in its userinfo, and in
-		// ID tokens that markbates/goth has met.
+		// A boolean in the documentation's ID token; a string in its userinfo, and in ID tokens
+		// that markbates/goth has seen.
 		EmailVerified: func(claims map[string]any) bool {
 			return claims["email_verified"] == true || claims["email_verified"] == "true"
 		},
@@ -44,8 +44,8 @@ func Cognito(region, pool, domain, clientID, clientSecret string) ginauth.Provid
 		// https://docs.aws.amazon.com/cognito/latest/developerguide/authorization-endpoint.html
 		LoginParams: []string{"prompt", "login_hint", "lang", "identity_provider", "idp_identifier"},
 
-		// logout_uri has to be one of the client's sign-out URLs to the letter, so
-		// that there is no room for a state: people come back to AfterLogout.
+		// logout_uri must equal one of the client's sign-out URLs, so it cannot contain a state:
+		// users return to AfterLogout.
 		// https://docs.aws.amazon.com/cognito/latest/developerguide/logout-endpoint.html
 		Logout: ginauth.ProviderLogout{URL: "https://" + domain + "/logout?client_id={client_id}&logout_uri={post_logout_redirect_uri}"},
 	}
@@ -73,10 +73,10 @@ var presetCognito = preset{
 	// https://docs.aws.amazon.com/cognito/latest/developerguide/amazon-cognito-user-pools-using-the-refresh-token.html
 	refresh: refreshTokens{
 		always: true,
-		about:  "It is valid for 30 days, or as the app client says (1 hour to 10 years). Each refresh returns a new one if rotation is on; the old one is then valid for up to 60 seconds. Revocation: in the metadata.",
+		about:  "It is valid for 30 days, or as set in the app client (1 hour to 10 years). Each refresh returns a new one if rotation is on; the old one is then valid for up to 60 seconds. Revocation: in the metadata.",
 	},
 
 	// https://docs.aws.amazon.com/cognito/latest/developerguide/cognito-user-pools-define-resource-servers.html
 	// https://docs.aws.amazon.com/cognito-user-identity-pools/latest/APIReference/API_ResourceServerScopeType.html
-	api: apiTokens{how: "define a resource server in the pool, with scopes: its identifier is `Audience`. The client asks for `IDENTIFIER/SCOPE`, which is the name for `HasScope`. There is an `aud` only if the client sends the identifier as `resource` (plans Essentials and Plus; not for programs); without it, such a scope identifies the API."},
+	api: apiTokens{how: "define a resource server in the pool, with scopes: its identifier is `Audience`. The client requests `IDENTIFIER/SCOPE`, which is the name for `HasScope`. There is an `aud` only if the client sends the identifier as `resource` (plans Essentials and Plus; not for programs); without it, such a scope identifies the API."},
 }

@@ -21,13 +21,13 @@ func Coinbase(clientID, clientSecret string) ginauth.Provider {
 
 		Scopes: []string{"wallet:user:read", "wallet:user:email"},
 
-		// Everything is under data.
+		// All members are under data.
 		UserinfoURL: "https://api.coinbase.com/v2/user",
 		ClaimPaths: map[string]string{
 			"sub": "data.id", "name": "data.name", "preferred_username": "data.username", "picture": "data.avatar_url", "email": "data.email",
 		},
 
-		// Nothing in the profile is documented to mean it.
+		// No claim in the profile is documented to mean this.
 		EmailVerified: func(map[string]any) bool { return false },
 	}
 }

@@ -21,7 +21,7 @@ func Descope(clientID, clientSecret string) ginauth.Provider {
 
 		Err: segment("ClientID", clientID),
 
-		// What a provider takes that does not say otherwise, and what Auth.js sends.
+		// The default of the standard, which Auth.js also uses.
 		AuthMethod: "client_secret_basic",
 
 		// descope.claims would add roles and tenants.
@@ -36,7 +36,7 @@ var presetDescope = preset{
 	user:     "Id in the project, name, picture, e-mail address (verified if Descope says so).",
 	quirks:   []string{"With the scope `descope.claims` roles are in the claim `roles`: set `ClaimPaths[\"groups\"]` to it."},
 
-	// https://docs.descope.com/getting-started/oidc-endpoints says nothing of it; inbound
-	// applications, which have refresh tokens, are not what this preset is for.
+	// https://docs.descope.com/getting-started/oidc-endpoints does not mention refresh tokens;
+	// this preset is not for inbound applications, which have them.
 	refresh: refreshTokens{unknown: true},
 }

@@ -18,8 +18,8 @@ func DigitalOcean(clientID, clientSecret string) ginauth.Provider {
 		AuthMethod:   "client_secret_post",
 		Namespace:    "https://cloud.digitalocean.com",
 
-		// read is what comes without a scope, and more than the profile. Smaller ones
-		// (account:read) are documented for personal tokens alone.
+		// read is the default, and permits more than the profile. Narrower scopes (account:read)
+		// are documented only for personal tokens.
 		Scopes: []string{"read"},
 
 		// https://docs.digitalocean.com/reference/api/reference/account/

@@ -30,7 +30,7 @@ func Discord(clientID, clientSecret string) ginauth.Provider {
 		// "none" skips the consent of those who gave it before, "consent" asks again.
 		LoginParams: []string{"prompt"},
 
-		// What Discord calls itself in its answers (RFC 9207).
+		// The iss of Discord's authorization responses (RFC 9207).
 		ResponseIssuer: "https://discord.com",
 		Namespace:      "https://discord.com",
 
@@ -44,10 +44,10 @@ func Discord(clientID, clientSecret string) ginauth.Provider {
 	}
 }
 
-// discordAvatar is the address of the picture, which the profile does not have:
-// https://discord.com/developers/docs/reference#image-formatting. Animated ones begin with a_.
-// Users without one get one of Discord's, by id, or by discriminator for accounts from before
-// user names were unique.
+// discordAvatar returns the URL of the picture, which the profile lacks:
+// https://discord.com/developers/docs/reference#image-formatting. Hashes of animated pictures
+// begin with a_. Users without a picture have one of Discord's, chosen by the id, or by the
+// discriminator for accounts from before user names were unique.
 func discordAvatar(claims map[string]any) string {
 	const cdn = "https://cdn.discordapp.com/"
 	id, err := strconv.ParseUint(textAt(claims, "id"), 10, 64)

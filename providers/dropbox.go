@@ -19,8 +19,8 @@ func Dropbox(clientID, clientSecret string) ginauth.Provider {
 		ClientID: clientID, ClientSecret: clientSecret,
 
 		// https://www.dropbox.com/developers/documentation/http/documentation#authorization
-		// has the two endpoints, PKCE, and the secret among the parameters. Dropbox
-		// has OpenID Connect too; the profile has more, the picture for one.
+		// has the two endpoints, PKCE, and the secret among the parameters. Dropbox also
+		// supports OpenID Connect; the profile has more data, such as the picture.
 		AuthorizeURL: "https://www.dropbox.com/oauth2/authorize",
 		TokenURL:     "https://api.dropboxapi.com/oauth2/token",
 		AuthMethod:   "client_secret_post",
@@ -30,7 +30,7 @@ func Dropbox(clientID, clientSecret string) ginauth.Provider {
 		LoginParams: []string{"force_reauthentication", "locale"},
 
 		// https://www.dropbox.com/developers/documentation/http/documentation#users-get_current_account
-		// is a POST with nothing in it. email and email_verified have these names.
+		// is a POST without a body. email and email_verified have these names.
 		Profile: func(ctx context.Context, client *http.Client, _ *oauth2.Token) (map[string]any, error) {
 			return postForObject(ctx, client, "https://api.dropboxapi.com/2/users/get_current_account", "", "")
 		},

@@ -19,17 +19,17 @@ func Duende(host, clientID, clientSecret string) ginauth.Provider {
 		// The metadata names this and client_secret_post.
 		AuthMethod: "client_secret_basic",
 
-		// Beside an access token, the ID token has the subject alone; the profile is
-		// in userinfo, unless the client has AlwaysIncludeUserClaimsInIdToken.
+		// If there is an access token, the ID token has only the subject; the profile is in
+		// userinfo, unless the client has AlwaysIncludeUserClaimsInIdToken.
 		// https://docs.duendesoftware.com/identityserver/reference/models/client
 		Scopes:     []string{"openid", "profile", "email"},
 		ClaimPaths: map[string]string{"groups": "role"},
 
-		// acr_values with tenant: or idp: belongs into AuthParams.
+		// acr_values with tenant: or idp: belongs in AuthParams.
 		LoginParams: []string{"prompt", "login_hint", "ui_locales", "max_age"},
 
-		// Without id_token_hint, which is sent by default, people are asked to confirm,
-		// and do not come back:
+		// Without id_token_hint, which is sent by default, users are asked to confirm, and do
+		// not return:
 		// https://docs.duendesoftware.com/identityserver/reference/endpoints/end-session
 	}
 }

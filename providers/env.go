@@ -58,7 +58,7 @@ func FromEnv(except ...string) ([]ginauth.Provider, error) {
 	return list, nil
 }
 
-// environment has the variables that are set.
+// environment holds the variables that are set.
 type environment map[string]string
 
 func (env environment) provider(prefix string) (ginauth.Provider, error) {
@@ -80,12 +80,11 @@ func (env environment) provider(prefix string) (ginauth.Provider, error) {
 		return ginauth.Provider{}, err
 	}
 	made := p.make(env[prefix+idSuffix], env[prefix+secretSuffix], given)
-	made.Name = name // an OIDC provider's is not its preset's
+	made.Name = name // for OIDC, the name of the preset is another one
 	return made, nil
 }
 
-// arguments collects a preset's variables and reports all that is missing or
-// would do nothing.
+// arguments collects a preset's variables, and reports all that are missing or have no effect.
 func (env environment) arguments(prefix string, p preset) (arguments, error) {
 	var mistakes []error
 	missing := func(id, variable, beside string) {
@@ -115,7 +114,7 @@ func (env environment) arguments(prefix string, p preset) (arguments, error) {
 	return given, errors.Join(mistakes...)
 }
 
-// suffixes are those of all arguments.
+// suffixes returns the suffixes of all arguments.
 func suffixes() []string {
 	var list []string
 	for _, p := range catalogue {

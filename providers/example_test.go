@@ -47,9 +47,9 @@ func ExampleGitHub_changed() {
 // A self-hosted server may have another issuer than the preset assumes.
 func ExampleKeycloak_changed() {
 	staff := providers.Keycloak("login.example.com", "staff", id, secret)
-	staff.Issuer = "https://login.example.com/auth/realms/staff" // as its metadata says, to the letter
+	staff.Issuer = "https://login.example.com/auth/realms/staff" // exactly as in its metadata
 	staff.ClaimPaths["groups"] = "resource_access.shop.roles"    // in place of the realm's roles
-	staff.AuthParams = map[string]string{"acr_values": "gold"}   // and the ID token has to say so
+	staff.AuthParams = map[string]string{"acr_values": "gold"}   // and the ID token must have this acr
 
 	fmt.Println(mounted(staff))
 	// Output: https://app.example.com/login/keycloak

@@ -14,8 +14,8 @@ import (
 	"github.com/ginauth/ginauth/internal/fetch"
 )
 
-// facebookVersion is the Graph API's. One that has ended is answered by the
-// oldest that has not, so that sign-ins do not end with it.
+// facebookVersion is the version of the Graph API. Requests for a retired version are answered
+// by the oldest current one, so that sign-ins continue.
 // https://developers.facebook.com/docs/graph-api/guides/versioning
 const facebookVersion = "v24.0"
 
@@ -53,13 +53,13 @@ func Facebook(clientID, clientSecret string) ginauth.Provider {
 		Profile:    facebookProfile(clientSecret),
 		ClaimPaths: map[string]string{"sub": "id", "picture": "picture.data.url"},
 
-		// Nothing in the profile is documented to mean it.
+		// No claim in the profile is documented to mean this.
 		EmailVerified: func(map[string]any) bool { return false },
 	}
 }
 
-// facebookProfile asks with appsecret_proof, which makes a stolen access token
-// useless in requests of others, and which an application can demand of all.
+// facebookProfile sends appsecret_proof, which an application can require for all requests: then
+// a stolen access token is useless to others.
 // https://developers.facebook.com/docs/graph-api/guides/secure-requests#appsecret_proof
 func facebookProfile(secret string) profile {
 	return func(ctx context.Context, client *http.Client, token *oauth2.Token) (map[string]any, error) {

@@ -13,13 +13,13 @@ func Figma(clientID, clientSecret string) ginauth.Provider {
 		ClientID: clientID, ClientSecret: clientSecret,
 
 		// https://developers.figma.com/docs/rest-api/authentication/ has the secret
-		// in the header, and PKCE. A code lives for 30 seconds.
+		// in the header, and PKCE. A code is valid for 30 seconds.
 		AuthorizeURL: "https://www.figma.com/oauth",
 		TokenURL:     "https://api.figma.com/v1/oauth/token",
 		AuthMethod:   "client_secret_basic",
 		Namespace:    "https://www.figma.com",
 
-		// Not every description of the answer has a token_type.
+		// Some descriptions of the token response lack token_type.
 		Quirks: ginauth.Quirks{NormalizeToken: addTokenType},
 
 		// https://developers.figma.com/docs/rest-api/scopes/
@@ -28,7 +28,7 @@ func Figma(clientID, clientSecret string) ginauth.Provider {
 		// https://developers.figma.com/docs/rest-api/users-types/
 		UserinfoURL: "https://api.figma.com/v1/me",
 		ClaimPaths:  map[string]string{"sub": "id", "name": "handle", "picture": "img_url"},
-		// Whatever a profile may say in time: nothing is documented to mean it.
+		// No claim in the profile is documented to mean this, even if one is added later.
 		EmailVerified: func(map[string]any) bool { return false },
 	}
 }
@@ -39,7 +39,7 @@ var presetFigma = preset{
 	register: "An app with the scope `current_user:read`, published publicly or for your organization.",
 	user:     "Stable id, name, picture, and the e-mail address, which is never verified.",
 
-	// https://github.com/figma/rest-api-spec has another address for it.
+	// https://github.com/figma/rest-api-spec has another URL for refreshes.
 	refresh: refreshTokens{
 		never: "Figma issues one at each sign-in, and refreshes it at a separate endpoint",
 		fix:   "remove Offline, keep the refresh token in OnLogin and send it to https://api.figma.com/v1/oauth/refresh",

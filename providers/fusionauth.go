@@ -7,7 +7,7 @@ import (
 )
 
 // FusionAuth configures a tenant of a FusionAuth server at host, by its id. The tenant's
-// *Issuer* has to be "https://HOST"; if it is another, set Issuer.
+// *Issuer* must be "https://HOST"; if it differs, set Issuer.
 //
 // User.Subject is the user's id. User.Groups are the roles in the application.
 func FusionAuth(host, tenant, clientID, clientSecret string) ginauth.Provider {
@@ -18,7 +18,7 @@ func FusionAuth(host, tenant, clientID, clientSecret string) ginauth.Provider {
 		Issuer: server,
 		Err:    errors.Join(hostError(host), guid("tenant", tenant)),
 
-		// Not discovered: what is at the server's root speaks of its first tenant.
+		// Not discovered: the metadata at the server's root describes its first tenant.
 		// https://fusionauth.io/docs/lifecycle/authenticate-users/oauth/endpoints
 		AuthorizeURL: server + "/oauth2/authorize",
 		TokenURL:     server + "/oauth2/token",
@@ -28,13 +28,13 @@ func FusionAuth(host, tenant, clientID, clientSecret string) ginauth.Provider {
 		AuthParams:   map[string]string{"tenantId": tenant},
 		AuthMethod:   "client_secret_basic",
 
-		// Since version 1.24 the roles are in userinfo alone.
+		// Since version 1.24 the roles are only in userinfo.
 		// https://fusionauth.io/docs/lifecycle/authenticate-users/oauth/tokens
 		Scopes:     []string{"openid", "profile", "email"},
 		ClaimPaths: map[string]string{"groups": "roles"},
 
-		// All tenants of a server may have one issuer, and an application may belong
-		// to all tenants. tid is there since version 1.36.
+		// All tenants of a server may have one issuer, and an application may belong to all
+		// tenants. tid exists since version 1.36.
 		Admits: []string{"tid=" + tenant},
 		VerifyClaims: func(claims map[string]any) error {
 			if claims["tid"] != tenant {

@@ -24,21 +24,21 @@ func Gitea(host, clientID, clientSecret string) ginauth.Provider {
 		Issuer: serverAt(host),
 		Err:    hostError(host),
 
-		// The metadata of older servers names no method; the server takes both that
-		// have a secret: routers/web/auth/oauth.go.
+		// The metadata of older servers names no method; the server accepts both methods with a
+		// secret: routers/web/auth/oauth.go.
 		// https://docs.gitea.com/development/oauth2-provider
 		AuthMethod: "client_secret_basic",
 
-		// The ID token has every claim that these ask for, and the groups if asked
-		// for them; userinfo has fewer.
+		// The ID token has every claim of these scopes, and the groups if they are requested;
+		// userinfo has fewer.
 		Scopes:   []string{"openid", "profile", "email"},
 		Userinfo: "never",
 
 		// email_verified is user.IsActive: services/oauth2_provider/access_token.go.
 		EmailVerified: giteaEmailVerified,
 
-		// Re-authentication: none. The server ignores prompt and max_age, and has no
-		// end-session endpoint.
+		// No re-authentication: the server ignores prompt and max_age, and has no end-session
+		// endpoint.
 	}
 }
 

@@ -30,18 +30,18 @@ func GitHub(clientID, clientSecret string) ginauth.Provider {
 		ClientID: clientID, ClientSecret: clientSecret,
 
 		// https://docs.github.com/en/apps/oauth-apps/building-oauth-apps/authorizing-oauth-apps
-		// describes the two endpoints, the secret in the form, PKCE (S256, since
-		// July 2025) and the parameters. The token endpoint answers with JSON only
-		// if it is asked for, and with errors under status 200: every ginauth
-		// client asks, and looks for an error whatever the status.
+		// describes the two endpoints, the secret in the form, PKCE (S256, since July 2025) and
+		// the parameters. The token endpoint returns JSON only if the request accepts it, and
+		// errors with status 200: ginauth always sends that header, and checks for an error
+		// regardless of the status.
 		AuthorizeURL: "https://github.com/login/oauth/authorize",
 		TokenURL:     "https://github.com/login/oauth/access_token",
 		AuthMethod:   "client_secret_post",
 		LoginParams:  []string{"login", "prompt", "allow_signup"},
 
-		// What GitHub calls itself in its answers (RFC 9207): compared if it comes,
-		// since older servers leave it out. GitHub issues no ID tokens; should it
-		// ever, this is their issuer, and stored ids stay what they are.
+		// The iss of GitHub's authorization responses (RFC 9207): compared only if present,
+		// since older servers omit it. GitHub issues no ID tokens; if it ever does, this is
+		// their issuer, and stored ids stay valid.
 		// https://docs.github.com/en/apps/github-authentication-discovery-endpoints
 		ResponseIssuer: "https://github.com/login/oauth",
 		Namespace:      "https://github.com/login/oauth",
@@ -58,8 +58,8 @@ func GitHub(clientID, clientSecret string) ginauth.Provider {
 	}
 }
 
-// githubIncludes returns the scopes that a scope of GitHub includes. GitHub leaves them out
-// of its answer where it grants the larger one ("Normalized scopes").
+// githubIncludes returns the scopes that a scope of GitHub includes. GitHub omits them from its
+// response if it grants the broader one ("Normalized scopes").
 // https://docs.github.com/en/apps/oauth-apps/building-oauth-apps/scopes-for-oauth-apps
 func githubIncludes(scope string) []string {
 	switch scope {
@@ -134,18 +134,16 @@ func GitHubProfile(api string) func(context.Context, *http.Client, *oauth2.Token
 	}
 }
 
-// mayReadEmails says whether asking for the addresses makes sense: with the
-// scope, or without any, since the token of a GitHub App has permissions and
-// no scopes.
+// mayReadEmails reports whether the token may have access to the addresses: it has the scope or,
+// like the token of a GitHub App, permissions instead of scopes.
 func mayReadEmails(token *oauth2.Token) bool {
 	granted, _ := token.Extra("scope").(string)
 	scopes := strings.FieldsFunc(granted, func(r rune) bool { return r == ',' || r == ' ' })
 	return len(scopes) == 0 || slices.Contains(scopes, "user:email") || slices.Contains(scopes, "user")
 }
 
-// primaryEmail returns the primary address's entry, or nil if there is none or
-// the addresses may not be read. Of several addresses no other counts: the
-// person did not choose it.
+// primaryEmail returns the entry of the primary address, or nil if there is none or the
+// addresses cannot be read. Other addresses are ignored, since the user did not choose them.
 // https://docs.github.com/en/rest/users/emails#list-email-addresses-for-the-authenticated-user
 func primaryEmail(ctx context.Context, client *http.Client, address string) (map[string]any, error) {
 	body, err := get(ctx, client, address)
@@ -167,7 +165,7 @@ func primaryEmail(ctx context.Context, client *http.Client, address string) (map
 	return nil, nil
 }
 
-// get is for answers that are lists; for objects there is fetch.JSON.
+// get fetches a response that is a list; fetch.JSON is for objects.
 func get(ctx context.Context, client *http.Client, address string) (string, error) {
 	req, err := http.NewRequestWithContext(ctx, http.MethodGet, address, http.NoBody)
 	if err != nil {

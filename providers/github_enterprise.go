@@ -2,9 +2,9 @@ package providers
 
 import "github.com/ginauth/ginauth"
 
-// GitHubEnterprise configures "Sign in with GitHub" at a GitHub Enterprise Server, by its
-// host: "github.example.com". An organization at github.com or ghe.com has none: the first is
-// GitHub, the second a GitHub with other addresses.
+// GitHubEnterprise configures "Sign in with GitHub" at a GitHub Enterprise Server, by its host:
+// "github.example.com". It is not for organizations at github.com, which use GitHub, or at
+// ghe.com, which use GitHub with other URLs.
 //
 // It is like GitHub except for the endpoints and the users. The administrator of the server
 // decides which e-mail addresses are verified there. Older servers ignore PKCE and omit iss.

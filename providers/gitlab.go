@@ -5,9 +5,9 @@ import "github.com/ginauth/ginauth"
 // GitLab configures "Sign in with GitLab" at gitlab.com, by OpenID Connect. GitLabSelfManaged
 // is for a self-hosted server.
 //
-// User.Subject is the numeric account id. User.Username can be renamed and then taken by
-// another user. User.Groups are the full paths of the groups that the person is a member of,
-// also through a group above: "kvarnbygd/web". A path can be renamed and taken as well.
+// User.Subject is the numeric account id. User.Username can be renamed and then taken by another
+// user. User.Groups are the full paths of the groups that the user is a member of, directly or
+// through a parent group: "kvarnbygd/web". A path can be renamed and taken as well.
 func GitLab(clientID, clientSecret string) ginauth.Provider {
 	return ginauth.Provider{
 		Name: "gitlab", Preset: "gitlab", DisplayName: "GitLab", Color: "#fc6d26",
@@ -22,15 +22,15 @@ func GitLab(clientID, clientSecret string) ginauth.Provider {
 		// The metadata names this and client_secret_post.
 		AuthMethod: "client_secret_basic",
 
-		// With email, the address is the primary one, and email_verified speaks of
-		// it. The ID token has few claims beside these two on older servers, and the
-		// groups come from userinfo alone, which is asked for a claim that is missing.
+		// With the scope email, the address is the primary one, and email_verified refers to it.
+		// On older servers the ID token has few other claims, and the groups come only from
+		// userinfo, which is called if a claim is missing.
 		// https://docs.gitlab.com/integration/openid_connect_provider/#shared-information
 		Scopes:     []string{"openid", "profile", "email"},
 		ClaimPaths: map[string]string{"groups": "groups"},
 
-		// GitLab's own configuration signs people out for prompt=login and for a
-		// max_age that has passed, and has them sign in anew:
+		// GitLab's own configuration signs users out for prompt=login and for an exceeded
+		// max_age, so that they must sign in again:
 		// config/initializers/doorkeeper_openid_connect.rb in its source.
 		LoginParams: []string{"prompt", "max_age"},
 	}

@@ -20,8 +20,8 @@ func Google(clientID, clientSecret string) ginauth.Provider {
 		Name: "google", Preset: "google", DisplayName: "Google", Color: "#4285f4",
 		ClientID: clientID, ClientSecret: clientSecret,
 
-		// Google's second spelling, accounts.google.com without https://, is of
-		// clients from before OpenID Connect, and is refused.
+		// Google's second spelling, accounts.google.com without https://, is for clients from
+		// before OpenID Connect, and is rejected.
 		// https://developers.google.com/identity/openid-connect/reference#discovery-document
 		Issuer: "https://accounts.google.com",
 
@@ -33,10 +33,9 @@ func Google(clientID, clientSecret string) ginauth.Provider {
 		// https://developers.google.com/identity/openid-connect/openid-connect#exchangecode
 		AuthMethod: "client_secret_post",
 
-		// The ID token has every claim that these scopes ask for and Google has:
-		// name, given_name, family_name, picture, email, email_verified, hd.
-		// Userinfo has no more (locale is gone from both), and would be asked
-		// each time for what is missing.
+		// The ID token has every claim of these scopes that Google supports: name, given_name,
+		// family_name, picture, email, email_verified, hd. Userinfo has no more (locale was
+		// removed from both), and would be called at every sign-in for the missing claims.
 		Scopes:   []string{"openid", "email", "profile"},
 		Userinfo: "never",
 
@@ -58,7 +57,7 @@ func GoogleWorkspace(domain, clientID, clientSecret string) ginauth.Provider {
 	p.LoginParams = []string{"prompt", "login_hint"}
 	p.Admits = []string{"hd=" + domain}
 	// https://developers.google.com/identity/openid-connect/openid-connect#hd-param:
-	// the request can be changed by the person, the token cannot.
+	// the user can change the request, but not the token.
 	p.VerifyClaims = func(claims map[string]any) error {
 		if claims["hd"] != domain {
 			return errors.New("not an account of the Workspace domain " + domain)
@@ -70,7 +69,7 @@ func GoogleWorkspace(domain, clientID, clientSecret string) ginauth.Provider {
 
 // https://developers.google.com/identity/protocols/oauth2/web-server#offline
 // https://developers.google.com/identity/protocols/oauth2#expiration
-// Without prompt=consent, only the first sign-in of a person gives one.
+// Without prompt=consent, only the first sign-in of a user returns a refresh token.
 var googleRefresh = refreshTokens{
 	params: map[string]string{"access_type": "offline", "prompt": "consent"},
 	about:  "It does not rotate. It is valid until the user revokes the permission or six months pass without a refresh; 7 days while the application is in *Testing*. Revocation: in the metadata.",

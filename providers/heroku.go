@@ -18,24 +18,24 @@ func Heroku(clientID, clientSecret string) ginauth.Provider {
 		Name: "heroku", Preset: "heroku", DisplayName: "Heroku", Color: "#430098",
 		ClientID: clientID, ClientSecret: clientSecret,
 
-		// https://devcenter.heroku.com/articles/oauth has the secret in the form. Of
-		// PKCE it says nothing.
+		// https://devcenter.heroku.com/articles/oauth has the secret in the form. It does not
+		// mention PKCE.
 		AuthorizeURL: "https://id.heroku.com/oauth/authorize",
 		TokenURL:     "https://id.heroku.com/oauth/token",
 		AuthMethod:   "client_secret_post",
 		Namespace:    "https://id.heroku.com",
 
-		// The least there is: https://devcenter.heroku.com/articles/oauth#scopes
+		// The narrowest scope: https://devcenter.heroku.com/articles/oauth#scopes
 		Scopes: []string{"identity"},
 
 		Profile:    herokuProfile,
 		ClaimPaths: map[string]string{"sub": "id"},
-		// Whatever a profile may say in time: nothing is documented to mean it.
+		// No claim in the profile is documented to mean this, even if one is added later.
 		EmailVerified: func(map[string]any) bool { return false },
 	}
 }
 
-// herokuProfile reads GET /account, which wants its version in Accept:
+// herokuProfile reads GET /account, whose version is selected by Accept:
 // https://devcenter.heroku.com/articles/platform-api-reference#clients
 func herokuProfile(ctx context.Context, client *http.Client, _ *oauth2.Token) (map[string]any, error) {
 	req, err := http.NewRequestWithContext(ctx, http.MethodGet, "https://api.heroku.com/account", http.NoBody)

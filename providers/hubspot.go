@@ -10,8 +10,8 @@ import (
 	"github.com/ginauth/ginauth"
 )
 
-// hubspotVersion is of the endpoints: HubSpot gives each version a date, and
-// ends those without one, which older applications use, in 2027.
+// hubspotVersion is the prefix of the endpoints. HubSpot dates each version, and retires the
+// undated ones, which older applications use, in 2027.
 // https://developers.hubspot.com/docs/api-reference/latest/authentication/oauth-tokens/token-introspect
 const hubspotVersion = "https://api.hubapi.com/oauth/2026-03/token"
 
@@ -40,13 +40,13 @@ func HubSpot(clientID, clientSecret string) ginauth.Provider {
 		Profile:    hubspotProfile(clientID, clientSecret),
 		ClaimPaths: map[string]string{"sub": "user_id", "name": "user", "email": "user"},
 
-		// Nothing in the answer is documented to mean it.
+		// No member of the response is documented to mean this.
 		EmailVerified: func(map[string]any) bool { return false },
 	}
 }
 
-// hubspotProfile asks who the token is for (RFC 7662). The older request had the
-// token in the address.
+// hubspotProfile introspects the token to identify its user (RFC 7662). The older request has
+// the token in the URL.
 func hubspotProfile(clientID, clientSecret string) profile {
 	return func(ctx context.Context, client *http.Client, token *oauth2.Token) (map[string]any, error) {
 		form := url.Values{"client_id": {clientID}, "client_secret": {clientSecret}, "token": {token.AccessToken}, "token_type_hint": {"access_token"}}

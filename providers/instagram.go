@@ -26,21 +26,21 @@ func Instagram(clientID, clientSecret string) ginauth.Provider {
 		Namespace:    "https://www.instagram.com",
 		Quirks:       ginauth.Quirks{ScopeSeparator: ",", NormalizeToken: instagramToken},
 
-		// Without it, nothing can be asked. Several are separated by commas.
+		// Required for all requests. Scopes are separated by commas.
 		Scopes: []string{"instagram_business_basic"},
 
 		// true asks for the password.
 		LoginParams: []string{"force_reauth"},
 
 		// https://developers.facebook.com/docs/instagram-platform/instagram-api-with-instagram-login/get-started
-		// The token answer has a user_id too, which is the application's own.
+		// The token response also has a user_id, which is specific to the application.
 		UserinfoURL: "https://graph.instagram.com/me?fields=user_id,username,name,profile_picture_url",
 		ClaimPaths:  map[string]string{"sub": "user_id", "preferred_username": "username", "picture": "profile_picture_url"},
 	}
 }
 
-// instagramToken brings the answer into the standard's shape: it is in a list
-// under data, or, as from older applications, is not, and has no token_type.
+// instagramToken converts the response to the standard's form: it has no token_type and, except
+// for older applications, is in a list under data.
 func instagramToken(_ http.Header, body []byte) ([]byte, error) {
 	answer, err := strictjson.Object(body)
 	if err != nil {

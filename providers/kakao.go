@@ -19,8 +19,8 @@ func Kakao(clientID, clientSecret string) ginauth.Provider {
 	p.IDTokenAlg = "RS256" // the only one in the metadata
 	p.Scopes = append([]string{"openid"}, p.Scopes...)
 
-	// The ID token does not say whether the address is verified. What the names of
-	// the scopes ask for is not the standard's, so nothing else knows to ask.
+	// The ID token does not say whether the address is verified. The scopes do not have the
+	// standard's names, so "missing" would not detect missing claims.
 	p.Userinfo = "always"
 	return p
 }
@@ -32,23 +32,24 @@ func KakaoOAuth(clientID, clientSecret string) ginauth.Provider {
 	p.Name, p.Preset = "kakao-oauth", "kakao-oauth"
 	p.AuthorizeURL = "https://kauth.kakao.com/oauth/authorize"
 	p.TokenURL = "https://kauth.kakao.com/oauth/token"
-	p.Namespace = "https://kauth.kakao.com" // the issuer of the other form: one person, one id
+	p.Namespace = "https://kauth.kakao.com" // the issuer in Kakao, so that a user has one id
 	return p
 }
 
-// kakao is what both forms have in common.
+// kakao returns the settings that both functions share.
 func kakao(clientID, clientSecret string) ginauth.Provider {
 	return ginauth.Provider{
 		DisplayName: "Kakao", Color: "#fee500",
 		ClientID: clientID, ClientSecret: clientSecret,
 
-		// The metadata names this one alone.
+		// The only one in the metadata.
 		AuthMethod: "client_secret_post",
 
 		// https://developers.kakao.com/docs/latest/en/kakaologin/prerequisite#consent-item
 		Scopes: []string{"profile_nickname", "profile_image", "account_email"},
 
-		// prompt: login signs in anew, select_account chooses, create offers to sign up.
+		// prompt: login makes the user sign in again, select_account shows the accounts, create
+		// offers to sign up.
 		// https://developers.kakao.com/docs/latest/en/kakaologin/rest-api#request-code
 		LoginParams: []string{"prompt", "login_hint"},
 

@@ -23,18 +23,17 @@ func Keycloak(host, realm, clientID, clientSecret string) ginauth.Provider {
 		Issuer: serverAt(host) + "/realms/" + realm,
 		Err:    errors.Join(hostError(host), segment("realm", realm)),
 
-		// The metadata names several; a confidential client takes both that have a
-		// secret.
+		// The metadata names several; a confidential client accepts both methods with a secret.
 		AuthMethod: "client_secret_basic",
 
 		Scopes:     []string{"openid", "profile", "email"},
 		ClaimPaths: map[string]string{"groups": "realm_access.roles"},
 
-		// kc_idp_hint goes straight to another identity provider:
+		// kc_idp_hint redirects to another identity provider directly:
 		// https://www.keycloak.org/docs/latest/server_admin/#_client_suggested_idp
 		LoginParams: []string{"prompt", "login_hint", "ui_locales", "max_age", "kc_idp_hint"},
 
-		// Without id_token_hint, which is sent by default, people are asked to confirm:
+		// Without id_token_hint, which is sent by default, users are asked to confirm:
 		// https://www.keycloak.org/securing-apps/oidc-layers
 	}
 }

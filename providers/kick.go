@@ -21,7 +21,7 @@ func Kick(clientID, clientSecret string) ginauth.Provider {
 		// https://docs.kick.com/getting-started/scopes
 		Scopes: []string{"user:read"},
 
-		// Without an id it is who signed in: https://docs.kick.com/apis/users
+		// Without an id it returns the signed-in user: https://docs.kick.com/apis/users
 		UserinfoURL: "https://api.kick.com/public/v1/users",
 		ClaimPaths: map[string]string{
 			"sub": "data.0.user_id", "name": "data.0.name", "preferred_username": "data.0.name",

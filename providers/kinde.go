@@ -21,15 +21,15 @@ func Kinde(domain, clientID, clientSecret string) ginauth.Provider {
 		Err:        host("domain", domain),
 		AuthMethod: "client_secret_post",
 
-		// The ID token has name, picture and address; of a verified one the page does
-		// not speak. https://docs.kinde.com/build/tokens/about-id-tokens/
+		// The ID token has name, picture and address; the page does not mention whether it is
+		// verified. https://docs.kinde.com/build/tokens/about-id-tokens/
 		Scopes:   []string{"openid", "profile", "email"},
 		Userinfo: "never",
 
 		LoginParams: []string{"prompt", "login_hint"},
 
-		// Not the standard's, and redirect has to be one of the addresses that the
-		// application has, to the letter: nothing can be passed on.
+		// Not the standard's. redirect must equal one of the URLs of the application, so no
+		// state can be added.
 		Logout: ginauth.ProviderLogout{URL: "https://" + domain + "/logout?redirect={post_logout_redirect_uri}"},
 	}
 }
@@ -52,7 +52,7 @@ var presetKinde = preset{
 	// https://docs.kinde.com/build/tokens/configure-tokens/
 	refresh: refreshTokens{
 		scope: "offline",
-		about: "It is valid for 15 days, or as the application says. Revocation: `/oauth2/revoke`.",
+		about: "It is valid for 15 days, or as set in the application. Revocation: `/oauth2/revoke`.",
 	},
 
 	// https://docs.kinde.com/developer-tools/your-apis/register-manage-apis

@@ -34,12 +34,12 @@ func larkAt(name, displayName, domain, clientID, clientSecret string) ginauth.Pr
 		AuthMethod:   "client_secret_post",
 		Namespace:    "https://open." + domain,
 
-		// Names and picture need none. What the application was not given in the
-		// console ends in an error, so nothing else is asked for.
+		// Names and picture need no scope. A scope that the application lacks in the console is
+		// an error, so no other is requested.
 		Scopes: nil,
 
 		// https://open.feishu.cn/document/uAjLw4CM/ukTMukTMukTM/reference/authen-v1/user_info/get
-		// Everything is under data, beside an error code.
+		// All members are under data, next to an error code.
 		UserinfoURL: "https://open." + domain + "/open-apis/authen/v1/user_info",
 		ClaimPaths: map[string]string{
 			"sub": "data.union_id", "name": "data.name", "picture": "data.avatar_url", "email": "data.email",

@@ -24,19 +24,19 @@ func LINE(clientID, clientSecret string) ginauth.Provider {
 		IDTokenAlg: "HS256",
 
 		// https://developers.line.biz/en/reference/line-login/#issue-access-token
-		// has both in the form; the metadata names no method.
+		// has id and secret in the form; the metadata names no method.
 		AuthMethod: "client_secret_post",
 
-		// The ID token has what these ask for: name, picture, email. Userinfo has no
+		// The ID token has the claims of these scopes: name, picture, email. Userinfo has no
 		// more, and no address.
 		// https://developers.line.biz/en/docs/line-login/integrate-line-login/#scopes
 		Scopes:   []string{"openid", "profile", "email"},
 		Userinfo: "never",
-		// Whatever an ID token may say in time: nothing is documented to mean it.
+		// No claim of the ID token is documented to mean this, even if one is added later.
 		EmailVerified: func(map[string]any) bool { return false },
 
 		// https://developers.line.biz/en/docs/line-login/integrate-line-login/#making-an-authorization-request
-		// prompt=login and max_age ask people to sign in anew.
+		// prompt=login and max_age make users sign in again.
 		LoginParams: []string{"prompt", "max_age", "ui_locales", "bot_prompt"},
 	}
 }

@@ -29,10 +29,10 @@ func Linear(clientID, clientSecret string) ginauth.Provider {
 		Namespace:    "https://linear.app",
 		Quirks:       ginauth.Quirks{ScopeSeparator: ","},
 
-		// The least there is: Linear adds it to every request.
+		// The narrowest scope: Linear adds it to every request.
 		Scopes: []string{"read"},
 
-		// "consent" asks again, so that people can take another workspace.
+		// "consent" asks again, so that users can choose another workspace.
 		LoginParams: []string{"prompt"},
 
 		Profile: linearProfile,
@@ -42,7 +42,7 @@ func Linear(clientID, clientSecret string) ginauth.Provider {
 		},
 		VerifyClaims: func(claims map[string]any) error {
 			_, there := strictjson.Lookup(claims, "data.viewer.id")
-			if active, _ := strictjson.Lookup(claims, "data.viewer.active"); there && active != true { // it is asked for
+			if active, _ := strictjson.Lookup(claims, "data.viewer.active"); there && active != true { // the query requests active
 				return errors.New("the member of the workspace is suspended")
 			}
 			return nil
@@ -50,7 +50,7 @@ func Linear(clientID, clientSecret string) ginauth.Provider {
 	}
 }
 
-// linearProfile asks with GraphQL, Linear's only API:
+// linearProfile queries GraphQL, Linear's only API:
 // https://linear.app/developers/graphql
 func linearProfile(ctx context.Context, client *http.Client, _ *oauth2.Token) (map[string]any, error) {
 	const query = `{"query":"{ viewer { id name displayName email avatarUrl active } }"}`

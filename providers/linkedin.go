@@ -13,8 +13,8 @@ func LinkedIn(clientID, clientSecret string) ginauth.Provider {
 		ClientID: clientID, ClientSecret: clientSecret,
 
 		// https://www.linkedin.com/oauth/.well-known/openid-configuration has named
-		// this issuer since April 2024. The documentation's example of an ID token
-		// has the one from before.
+		// this issuer since April 2024. The documentation's example of an ID token has the
+		// previous one.
 		Issuer: "https://www.linkedin.com/oauth",
 
 		// The only one in the metadata.
@@ -24,17 +24,16 @@ func LinkedIn(clientID, clientSecret string) ginauth.Provider {
 		AuthMethod: "client_secret_post",
 
 		// https://learn.microsoft.com/en-us/linkedin/consumer/integrations/self-serve/sign-in-with-linkedin-v2
-		// lists the claims of the ID token: everything that these scopes ask for, and
-		// no nonce.
+		// lists the claims of the ID token: all claims of these scopes, and no nonce.
 		Scopes:   []string{"openid", "profile", "email"},
 		Userinfo: "never",
 
-		// The token endpoint answers invalid_client to a code_verifier; PKCE is for
-		// native applications, at another address. Seen by many, as in
-		// https://github.com/teamhanko/hanko/pull/2405, and nowhere documented.
+		// The token endpoint answers invalid_client to a code_verifier; PKCE is for native
+		// applications, at another URL. This is undocumented, but often reported, as in
+		// https://github.com/teamhanko/hanko/pull/2405.
 		Quirks: ginauth.Quirks{DisablePKCE: true, DisableNonce: true},
 
-		// A boolean, or the text of one, as in the documentation's example.
+		// A boolean, or a string, as in the documentation's example.
 		EmailVerified: func(claims map[string]any) bool {
 			return claims["email_verified"] == true || claims["email_verified"] == "true"
 		},

@@ -16,7 +16,7 @@ func Logto(host, clientID, clientSecret string) ginauth.Provider {
 		Issuer: serverAt(host) + "/oidc",
 		Err:    hostError(host),
 
-		// What a traditional web application has.
+		// The method of a traditional web application.
 		AuthMethod: "client_secret_basic",
 
 		// The roles need their scope. Whether they are in the ID token is a setting;
@@ -45,8 +45,8 @@ var presetLogto = preset{
 		"`/login/logto` forwards `prompt`, `login_hint`, `ui_locales`, `first_screen` and `direct_sign_in`.",
 	},
 
-	// The metadata has the scope. Without prompt=consent there is none, as the setting
-	// alwaysIssueRefreshToken of Logto's management API has it.
+	// The metadata has the scope. Without prompt=consent there is no refresh token, unless
+	// alwaysIssueRefreshToken is set in Logto's management API.
 	refresh: refreshTokens{scope: "offline_access", params: map[string]string{"prompt": "consent"}},
 
 	// https://docs.logto.io/authorization/api-resources/protect-your-api

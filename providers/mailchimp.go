@@ -13,8 +13,8 @@ func Mailchimp(clientID, clientSecret string) ginauth.Provider {
 		ClientID: clientID, ClientSecret: clientSecret,
 
 		// https://mailchimp.com/developer/marketing/guides/access-user-data-oauth-2/
-		// has the secret in the form, no scopes, and an answer without token_type. Of
-		// PKCE it says nothing; Auth.js sends it there as well.
+		// has the secret in the form, no scopes, and a token response without token_type. It
+		// does not mention PKCE, which Auth.js sends, too.
 		AuthorizeURL: "https://login.mailchimp.com/oauth2/authorize",
 		TokenURL:     "https://login.mailchimp.com/oauth2/token",
 		AuthMethod:   "client_secret_post",

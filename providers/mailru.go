@@ -22,8 +22,8 @@ func MailRu(clientID, clientSecret string) ginauth.Provider {
 		ClientID: clientID, ClientSecret: clientSecret,
 
 		// https://id.vk.com/about/business/go/docs/ru/vkid/latest/oauth/oauth-mail/index
-		// has PKCE. The secret in the form, and that token_type may be missing, are
-		// seen in the ASP.NET Core providers of aspnet-contrib alone.
+		// has PKCE. Only the ASP.NET Core providers of aspnet-contrib show that the secret is in
+		// the form, and that token_type may be missing.
 		AuthorizeURL: "https://oauth.mail.ru/login",
 		TokenURL:     "https://oauth.mail.ru/token",
 		AuthMethod:   "client_secret_post",
@@ -35,13 +35,12 @@ func MailRu(clientID, clientSecret string) ginauth.Provider {
 
 		Profile:    mailRuProfile,
 		ClaimPaths: map[string]string{"sub": "id", "given_name": "first_name", "family_name": "last_name", "picture": "image"},
-		// Whatever a profile may say in time: nothing is documented to mean it.
+		// No claim in the profile is documented to mean this, even if one is added later.
 		EmailVerified: func(map[string]any) bool { return false },
 	}
 }
 
-// mailRuProfile sends the access token in the address as well, which is where
-// goth and aspnet-contrib put it.
+// mailRuProfile sends the access token in the URL as well, as goth and aspnet-contrib do.
 func mailRuProfile(ctx context.Context, client *http.Client, token *oauth2.Token) (map[string]any, error) {
 	claims, _, err := fetch.JSON(ctx, client, fetch.Request{
 		Op: "profile", URL: "https://oauth.mail.ru/userinfo?" + url.Values{"access_token": {token.AccessToken}}.Encode(),

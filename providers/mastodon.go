@@ -21,7 +21,7 @@ func Mastodon(instance, clientID, clientSecret string) ginauth.Provider {
 		Namespace:    server,
 		AuthMethod:   "client_secret_post",
 
-		// The least there is, since version 4.3; read:accounts on older servers.
+		// The narrowest scope, since version 4.3; read:accounts on older servers.
 		// https://docs.joinmastodon.org/api/oauth-scopes/#profile
 		Scopes: []string{"profile"},
 
@@ -31,7 +31,7 @@ func Mastodon(instance, clientID, clientSecret string) ginauth.Provider {
 			"sub": "id", "name": "display_name", "preferred_username": "username", "picture": "avatar", "profile": "url",
 		},
 
-		// force_login has users sign in again: its own word for prompt=login.
+		// force_login makes users sign in again: Mastodon's name for prompt=login.
 		LoginParams: []string{"force_login", "lang"},
 	}
 }

@@ -10,7 +10,7 @@ import (
 
 const (
 	entra           = "https://login.microsoftonline.com/"
-	personalAccount = "9188040d-6c67-4c5b-b112-36a304b66dad" // the tenant of everybody without one
+	personalAccount = "9188040d-6c67-4c5b-b112-36a304b66dad" // the tenant of personal accounts
 )
 
 // AnyTenant, in place of the list of tenants of [Microsoft], admits users of every
@@ -54,8 +54,8 @@ func Microsoft(tenant, clientID, clientSecret string, allowedTenants ...string) 
 		// https://learn.microsoft.com/en-us/entra/identity-platform/v2-oauth2-auth-code-flow
 		AuthMethod: "client_secret_post",
 
-		// Userinfo (Microsoft Graph) has no more than the ID token, but a picture
-		// behind an access token, which no browser could load.
+		// Userinfo (Microsoft Graph) adds to the ID token only a picture that requires an access
+		// token, which browsers cannot load.
 		// https://learn.microsoft.com/en-us/entra/identity-platform/userinfo
 		Scopes:   []string{"openid", "profile", "email"},
 		Userinfo: "never",
@@ -82,8 +82,8 @@ func Microsoft(tenant, clientID, clientSecret string, allowedTenants ...string) 
 	return p
 }
 
-// entraTenants checks the tenants. directory is what stands in the issuer;
-// several says that the people of more than one tenant come through it.
+// entraTenants checks the tenants. directory is the segment of the issuer; several reports
+// whether users of more than one tenant sign in through it.
 func entraTenants(tenant string, allowed []string) (directory string, several bool, err error) {
 	switch tenant {
 	case "consumers":
@@ -91,7 +91,7 @@ func entraTenants(tenant string, allowed []string) (directory string, several bo
 	case "common", "organizations":
 		directory, several = tenant, true
 	default:
-		// A domain's name would do for Microsoft, but not tell whose tokens to take.
+		// Microsoft also accepts a domain name, but it does not identify the tenant in tokens.
 		directory = tenant
 		if err := unless(isGUID(tenant), "not_a_guid", "tenant", tenant, "is not a directory ID", `use the directory (tenant) ID from the app's overview page, or "organizations", "common" or "consumers"`); err != nil {
 			return directory, false, err
@@ -114,9 +114,9 @@ func entraTenants(tenant string, allowed []string) (directory string, several bo
 	return directory, several, nil
 }
 
-// entraIssuer is TokenIssuer: the issuer of the token's own tenant, if that may
-// sign in. The endpoints for several tenants name an issuer with {tenantid} in
-// their metadata, and sign all tokens with the same keys.
+// entraIssuer is TokenIssuer: it returns the issuer of the token's own tenant, if that tenant is
+// admitted. The endpoints for several tenants name an issuer with {tenantid} in their metadata,
+// and sign all tokens with the same keys.
 // https://learn.microsoft.com/en-us/entra/identity-platform/access-tokens#validate-the-issuer
 func entraIssuer(allowed []string) func(map[string]any) (string, error) {
 	return func(claims map[string]any) (string, error) {

@@ -23,19 +23,19 @@ func Naver(clientID, clientSecret string) ginauth.Provider {
 		AuthMethod:   "client_secret_post",
 		Namespace:    "https://nid.naver.com",
 
-		// What is asked of people is chosen in the console, not by scopes.
+		// The console selects what users consent to; there are no scopes.
 		Scopes: nil,
 
 		LoginParams: []string{"auth_type", "prompt"},
 
 		Quirks: ginauth.Quirks{
 			EditAuthorize: naverPrompt,
-			// The token endpoint wants the state once more.
+			// The token endpoint requires the state, too.
 			EditToken: func(form, callback url.Values) { form.Set("state", callback.Get("state")) },
 		},
 
-		// https://developers.naver.com/docs/login/profile/profile.md Everything is under
-		// response, beside an error code.
+		// https://developers.naver.com/docs/login/profile/profile.md All members are under
+		// response, next to an error code.
 		Profile: profileAt("https://openapi.naver.com/v1/nid/me", func(claims map[string]any) error {
 			put(claims, "name", textAt(claims, "response.name", "response.nickname"))
 			return nil
@@ -47,13 +47,13 @@ func Naver(clientID, clientSecret string) ginauth.Provider {
 			}
 			return nil
 		},
-		// Whatever a profile may say in time: nothing there is documented to mean it.
+		// No claim in the profile is documented to mean this, even if one is added later.
 		EmailVerified: func(map[string]any) bool { return false },
 	}
 }
 
-// naverPrompt says in NAVER's words what prompt asks for: auth_type
-// reauthenticate asks for the password, reprompt for the consent.
+// naverPrompt translates prompt to NAVER's auth_type: reauthenticate asks for the password,
+// reprompt for the consent.
 // https://developers.naver.com/docs/login/devguide/devguide.md
 func naverPrompt(params url.Values) {
 	switch params.Get("prompt") {
@@ -92,7 +92,7 @@ func NaverOIDC(clientID, clientSecret string) ginauth.Provider {
 		ClientID: clientID, ClientSecret: clientSecret,
 
 		// https://developers.naver.com/docs/login/devguide/devguide.md
-		// These are written down since nothing says that they can be discovered.
+		// These are set here, since discovery is not documented.
 		Issuer:       "https://nid.naver.com",
 		AuthorizeURL: "https://nid.naver.com/oauth2/authorize",
 		TokenURL:     "https://nid.naver.com/oauth2/token",
@@ -101,13 +101,13 @@ func NaverOIDC(clientID, clientSecret string) ginauth.Provider {
 
 		Scopes: []string{"openid", "profile"},
 
-		// The profile's id need not be the ID token's sub, so it proves nothing.
+		// The profile's id may differ from the ID token's sub, so they cannot be compared.
 		Userinfo: "never",
 
 		LoginParams: []string{"auth_type", "prompt"},
 		Quirks:      ginauth.Quirks{EditAuthorize: naverPrompt},
 
-		// As with the other form, nothing is documented to mean it.
+		// As for Naver, no claim is documented to mean this.
 		EmailVerified: func(map[string]any) bool { return false },
 	}
 }

@@ -22,27 +22,27 @@ func Nextcloud(host, clientID, clientSecret string) ginauth.Provider {
 		Name: "nextcloud", Preset: "nextcloud", DisplayName: "Nextcloud", Color: "#0082c9",
 		ClientID: clientID, ClientSecret: clientSecret, Err: hostError(host),
 
-		// With /index.php they are there on every server; without, on those with
-		// pretty URLs alone.
+		// With /index.php these exist on every server, without it only on servers with pretty
+		// URLs.
 		// https://docs.nextcloud.com/server/latest/admin_manual/configuration_server/oauth2.html
 		AuthorizeURL: server + "/index.php/apps/oauth2/authorize",
 		TokenURL:     server + "/index.php/apps/oauth2/api/v1/token",
 		Namespace:    server,
 		AuthMethod:   "client_secret_post",
 
-		// The header is required for requests without a page of Nextcloud:
+		// The header is required for requests that do not come from a page of Nextcloud:
 		// https://docs.nextcloud.com/server/latest/developer_manual/client_apis/OCS/ocs-api-overview.html
 		Quirks:     ginauth.Quirks{Header: map[string]string{"OCS-APIRequest": "true"}},
 		Profile:    profileAt(server+"/ocs/v2.php/cloud/user?format=json", nextcloudProfile(server)),
 		ClaimPaths: map[string]string{"sub": "ocs.data.id", "preferred_username": "ocs.data.id", "email": "ocs.data.email", "locale": "ocs.data.language", "groups": "ocs.data.groups"},
 
-		// Nothing says whether the address is verified: an administrator may have
+		// The profile does not say whether the address is verified: an administrator may have
 		// entered it.
 	}
 }
 
-// nextcloudProfile names the name and the picture. The name has been called
-// display-name in this one answer of the API.
+// nextcloudProfile adds the name and the picture. In this response of the API the name may be
+// called display-name.
 // https://docs.nextcloud.com/server/latest/developer_manual/client_apis/OCS/ocs-api-overview.html#user-metadata
 func nextcloudProfile(server string) func(map[string]any) error {
 	return func(claims map[string]any) error {
@@ -68,7 +68,7 @@ var presetNextcloud = preset{
 		"With an OpenID Connect app on the server, use `oidc` with the issuer that the app shows.",
 	},
 
-	// The documentation says nothing of it, the source does:
+	// This is not documented, but in the source:
 	// https://github.com/nextcloud/server/blob/master/apps/oauth2/lib/Controller/OauthApiController.php
 	refresh: refreshTokens{always: true, about: "Each refresh returns a new one and invalidates the old one and its access token."},
 }

@@ -14,7 +14,7 @@ func Notion(clientID, clientSecret string) ginauth.Provider {
 		ClientID: clientID, ClientSecret: clientSecret,
 
 		// https://developers.notion.com/docs/authorization has the secret in the
-		// header. Of PKCE it says nothing; Auth.js sends it there as well.
+		// header. It does not mention PKCE, which Auth.js sends, too.
 		AuthorizeURL: "https://api.notion.com/v1/oauth/authorize",
 		TokenURL:     "https://api.notion.com/v1/oauth/token",
 		AuthMethod:   "client_secret_basic",

@@ -9,7 +9,7 @@ import (
 	"github.com/ginauth/ginauth"
 )
 
-// Offline returns a copy of p that asks for a refresh token at each sign-in, as the provider
+// Offline returns a copy of p that requests a refresh token at each sign-in, as the provider
 // documents it: by a scope, or by parameters of the authorization request. It adds nothing if
 // every sign-in returns one, or if a setting in the provider's console decides.
 // docs/providers.md lists what it adds for each preset, and what to set in the console.
@@ -48,9 +48,9 @@ func Offline(p ginauth.Provider) ginauth.Provider {
 	return p
 }
 
-// presetOf finds the preset that made a Provider. One that its user wrote, or made
-// with OIDC, is the preset with the same issuer or, without an issuer, the same
-// authorization endpoint.
+// presetOf returns the preset that created a Provider. For a Provider without Preset, or of
+// OIDC, it is the preset with the same issuer or, without an issuer, the same authorization
+// endpoint.
 func presetOf(p ginauth.Provider) (preset, bool) {
 	if made, ok := find(p.Preset); ok && p.Preset != presetOIDC.name {
 		return made, true
@@ -68,23 +68,23 @@ func presetOf(p ginauth.Provider) (preset, bool) {
 	return catalogue[i], true
 }
 
-// refreshTokens is what a provider documents about its refresh tokens. scope or
-// params ask for one; otherwise one of always, console, never and unknown is set.
+// refreshTokens is what a provider documents about its refresh tokens. scope or params request
+// one; otherwise one of always, console, never and unknown is set.
 type refreshTokens struct {
-	scope   string            // asks for one
-	params  map[string]string // ask for one, in AuthParams
-	always  bool              // each sign-in gives one
+	scope   string            // requests one
+	params  map[string]string // request one, in AuthParams
+	always  bool              // each sign-in returns one
 	console string            // what to set in its console; Markdown
-	never   string            // why it gives none, or none that RFC 6749 refreshes
+	never   string            // why it issues none, or none that RFC 6749 can refresh
 	fix     string            // what to do about that
 	unknown bool              // its documentation does not say
 	about   string            // rotation, lifetime, revocation; Markdown
 }
 
-// withoutOne is the fix for a provider that gives no refresh token.
+// withoutOne is the fix for a provider that issues no refresh tokens.
 const withoutOne = "remove Offline, and start a new sign-in when the access token has expired"
 
-// ask returns p with what asks for a refresh token.
+// ask returns p with the scope or parameters that request a refresh token.
 func (r refreshTokens) ask(p ginauth.Provider) (ginauth.Provider, *ginauth.Error) {
 	switch {
 	case r.unknown:
@@ -114,7 +114,7 @@ func (r refreshTokens) ask(p ginauth.Provider) (ginauth.Provider, *ginauth.Error
 	p.AuthParams = params
 	if r.scope != "" && !slices.Contains(p.Scopes, r.scope) {
 		if p.Scopes == nil && p.Issuer != "" {
-			p.Scopes = []string{"openid", "profile", "email"} // which no Scopes mean
+			p.Scopes = []string{"openid", "profile", "email"} // the default of Scopes
 		}
 		p.Scopes = append(slices.Clone(p.Scopes), r.scope)
 	}

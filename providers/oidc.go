@@ -12,8 +12,8 @@ import "github.com/ginauth/ginauth"
 func OIDC(name, issuer, clientID, clientSecret string) ginauth.Provider {
 	return ginauth.Provider{
 		Name: name, Preset: "oidc", Issuer: issuer, ClientID: clientID, ClientSecret: clientSecret,
-		// OpenID Connect Core 3.1.2.1. max_age and acr_values are left out: many providers
-		// ignore them, and then no user could sign in with them.
+		// OpenID Connect Core 3.1.2.1. max_age and acr_values are omitted: many providers ignore
+		// them, and then every sign-in with them would fail.
 		LoginParams: []string{"prompt", "login_hint", "ui_locales"},
 	}
 }

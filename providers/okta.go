@@ -6,10 +6,10 @@ import (
 	"github.com/ginauth/ginauth"
 )
 
-// Okta configures "Sign in with Okta", for the people of one organization. domain is the
-// organization's, "kvarnbygd.okta.com" or its own. server is the id of a custom authorization
-// server, such as "default"; "" is the organization's own. The two have different issuers and
-// so a different User.ID: choose one and keep it.
+// Okta configures "Sign in with Okta", for the users of one organization. domain is the
+// organization's domain: "kvarnbygd.okta.com", or a custom one. server is the id of a custom
+// authorization server, such as "default"; "" is the organization's own. The two have different
+// issuers and so a different User.ID: choose one and keep it.
 //
 // User.Subject is the user's id in the organization.
 func Okta(domain, server, clientID, clientSecret string) ginauth.Provider {
@@ -25,12 +25,12 @@ func Okta(domain, server, clientID, clientSecret string) ginauth.Provider {
 
 		Err: host("domain", domain),
 
-		// What a web application is registered with unless it says otherwise:
+		// The default of a web application:
 		// https://developer.okta.com/docs/api/openapi/okta-management/management/tag/Application/
 		AuthMethod: "client_secret_basic",
 
-		// Beside an access token, the ID token has the subject and little more; the
-		// profile is in userinfo, which is then asked.
+		// If there is an access token, the ID token has little more than the subject; the
+		// profile is in userinfo, which is then called.
 		// https://developer.okta.com/docs/api/openapi/okta-oauth/guides/overview/
 		Scopes: []string{"openid", "profile", "email"},
 
@@ -68,7 +68,7 @@ var presetOkta = preset{
 	refresh: refreshTokens{
 		scope:   "offline_access",
 		console: "Give the application the grant *Refresh Token*.",
-		about:   "It does not expire, unless the access policy says so. Each refresh returns a new one if *Rotate token after every use* is on; the old one is then valid for 30 seconds.",
+		about:   "It does not expire, unless the access policy sets an expiry. Each refresh returns a new one if *Rotate token after every use* is on; the old one is then valid for 30 seconds.",
 	},
 
 	// https://developer.okta.com/docs/guides/validate-access-tokens/go/overview/

@@ -2,8 +2,8 @@ package providers
 
 import "github.com/ginauth/ginauth"
 
-// OneLogin configures "Sign in with OneLogin", for the people of one account, by its
-// subdomain: "kvarnbygd" of kvarnbygd.onelogin.com.
+// OneLogin configures "Sign in with OneLogin", for the users of one account, by its subdomain:
+// "kvarnbygd" of kvarnbygd.onelogin.com.
 //
 // User.Subject is the user's number in the account. For groups add "groups" to Scopes.
 func OneLogin(subdomain, clientID, clientSecret string) ginauth.Provider {
@@ -11,7 +11,7 @@ func OneLogin(subdomain, clientID, clientSecret string) ginauth.Provider {
 		Name: "onelogin", Preset: "onelogin", DisplayName: "OneLogin", Color: "#1c1f2a",
 		ClientID: clientID, ClientSecret: clientSecret,
 
-		// /oidc/2; the address without a number is the first version's, withdrawn.
+		// /oidc/2; the URL without a number is that of the withdrawn first version.
 		// https://developers.onelogin.com/openid-connect/api/provider-config
 		Issuer: "https://" + subdomain + ".onelogin.com/oidc/2",
 
@@ -24,8 +24,8 @@ func OneLogin(subdomain, clientID, clientSecret string) ginauth.Provider {
 		// https://developers.onelogin.com/openid-connect/api/authorization-code
 		AuthMethod: "client_secret_basic",
 
-		// Without "params" or a setting, the ID token has little of the profile, and
-		// userinfo is asked.
+		// Without "params" or a setting, the ID token has little of the profile, and userinfo is
+		// called.
 		// https://developers.onelogin.com/openid-connect/scopes
 		Scopes:      []string{"openid", "profile", "email"},
 		LoginParams: []string{"prompt", "login_hint", "max_age"},

@@ -14,7 +14,7 @@ func ORCID(clientID, clientSecret string) ginauth.Provider {
 		ClientID: clientID, ClientSecret: clientSecret,
 
 		// https://github.com/ORCID/ORCID-Source/blob/main/orcid-web/ORCID_AUTH_WITH_OPENID_CONNECT.md
-		// has the secret in the form. Of PKCE it says nothing.
+		// has the secret in the form. It does not mention PKCE.
 		Issuer: "https://orcid.org",
 
 		// The only one in the metadata.
@@ -22,8 +22,8 @@ func ORCID(clientID, clientSecret string) ginauth.Provider {
 
 		AuthMethod: "client_secret_post",
 
-		// ORCID knows no other scope of OpenID Connect, and gives the names with
-		// this one; an ID token of the code flow need not have them.
+		// ORCID supports no other scope of OpenID Connect, and this one includes the names; an
+		// ID token of the code flow need not have them.
 		Scopes:   []string{"openid"},
 		Userinfo: "always",
 

@@ -12,20 +12,19 @@ func OryHydra(host, clientID, clientSecret string) ginauth.Provider {
 		Name: "ory-hydra", Preset: "ory-hydra", DisplayName: "Ory", Color: "#5528ff",
 		ClientID: clientID, ClientSecret: clientSecret,
 
-		// Version 1 put a slash at its end.
+		// Version 1 has a slash at the end.
 		// https://www.ory.com/docs/oauth2-oidc/wellknown-endpoint-discovery
 		Issuer: serverAt(host),
 		Err:    hostError(host),
 
-		// What a client is registered with unless it says otherwise:
+		// The default of a client:
 		// https://www.ory.com/docs/hydra/reference/api#tag/oAuth2/operation/createOAuth2Client
 		AuthMethod: "client_secret_basic",
 
 		Scopes:      []string{"openid", "profile", "email"},
 		LoginParams: []string{"prompt", "login_hint", "ui_locales", "max_age"},
 
-		// post_logout_redirect_uri is refused without id_token_hint, which is sent by
-		// default:
+		// post_logout_redirect_uri is rejected without id_token_hint, which is sent by default:
 		// https://www.ory.com/docs/oauth2-oidc/oidc-logout
 	}
 }

@@ -21,8 +21,8 @@ func Patreon(clientID, clientSecret string) ginauth.Provider {
 		Scopes: []string{"identity", "identity[email]"},
 
 		// https://docs.patreon.com/#get-api-oauth2-v2-identity
-		// The older current_user, which others ask, belongs to version 1. Of the
-		// attributes only those come that are asked for.
+		// The older current_user, which other packages use, belongs to version 1. The response
+		// has only the requested attributes.
 		UserinfoURL: "https://www.patreon.com/api/oauth2/v2/identity?fields%5Buser%5D=email,full_name,image_url,is_email_verified,vanity",
 		ClaimPaths: map[string]string{
 			"sub": "data.id", "name": "data.attributes.full_name", "preferred_username": "data.attributes.vanity",

@@ -6,11 +6,11 @@ import (
 	"github.com/ginauth/ginauth"
 )
 
-// PayPal configures "Log in with PayPal", as plain OAuth 2.0. [PayPalSandbox] is the same for
-// sandbox accounts.
+// PayPal configures "Log in with PayPal", as plain OAuth 2.0. [PayPalSandbox] is for sandbox
+// accounts.
 //
 // User.Subject is a URL that identifies the user within this application. The address is
-// verified if PayPal says so; verified_account speaks of the account.
+// verified if PayPal says so; verified_account refers to the account.
 func PayPal(clientID, clientSecret string) ginauth.Provider {
 	p := paypal("paypal.com", clientID, clientSecret)
 	p.Name, p.Preset, p.DisplayName = "paypal", "paypal", "PayPal"
@@ -25,24 +25,24 @@ func PayPalSandbox(clientID, clientSecret string) ginauth.Provider {
 	return p
 }
 
-// paypal is what both have in common.
+// paypal returns the settings that both functions share.
 func paypal(domain, clientID, clientSecret string) ginauth.Provider {
 	return ginauth.Provider{
 		Color:    "#003087",
 		ClientID: clientID, ClientSecret: clientSecret,
 
-		// https://www.paypal.com/.well-known/openid-configuration has these (the
-		// second at api.paypal.com, whose successor api-m is), the header, and PKCE.
-		// Among the algorithms of ID tokens it names HS256 first, for which the
-		// secret would be the key, and nothing says which one comes: the profile
-		// is asked for in the ID token's place.
+		// https://www.paypal.com/.well-known/openid-configuration has these endpoints (the
+		// second at api.paypal.com, which api-m replaces), the header, and PKCE. Of the ID token
+		// algorithms it names HS256 first, whose key would be the secret, and it is not
+		// documented which one is used: so the profile is fetched instead of reading the ID
+		// token.
 		AuthorizeURL: "https://www." + domain + "/signin/authorize",
 		TokenURL:     "https://api-m." + domain + "/v1/oauth2/token",
 		AuthMethod:   "client_secret_basic",
 		Namespace:    "https://www." + domain,
 
 		// https://developer.paypal.com/docs/log-in-with-paypal/reference/ PayPal requires
-		// openid anyway.
+		// openid, too.
 		Scopes: []string{"profile", "email"},
 		Quirks: ginauth.Quirks{EditAuthorize: func(params url.Values) { params.Set("scope", "openid "+params.Get("scope")) }},
 

@@ -25,16 +25,16 @@ func PingOne(domain, environment, clientID, clientSecret string) ginauth.Provide
 
 		Err: errors.Join(host("domain", domain), guid("environment", environment)),
 
-		// What an application of the type OIDC Web App has.
+		// The method of an application of the type OIDC Web App.
 		AuthMethod: "client_secret_basic",
 
-		// acr_values, which chooses a sign-on policy, belongs into AuthParams.
+		// acr_values, which chooses a sign-on policy, belongs in AuthParams.
 		Scopes:      []string{"openid", "profile", "email"},
 		LoginParams: []string{"prompt", "login_hint", "ui_locales", "max_age"},
 
 		// https://developer.pingidentity.com/pingone-api/auth/openid-connect-oauth-2/signoff.html
-		// It finds the application, whose addresses post_logout_redirect_uri must be
-		// one of, by id_token_hint, which is sent by default.
+		// It identifies the application by id_token_hint, which is sent by default;
+		// post_logout_redirect_uri must be one of the application's URLs.
 	}
 }
 
@@ -53,8 +53,7 @@ func PingFederate(host, clientID, clientSecret string) ginauth.Provider {
 		Issuer: serverAt(host),
 		Err:    hostError(host),
 
-		// The metadata names several; a client with a secret may use both that have
-		// one.
+		// The metadata names several; a client with a secret may use both methods with a secret.
 		AuthMethod: "client_secret_basic",
 
 		Scopes:      []string{"openid", "profile", "email"},
@@ -110,7 +109,7 @@ var presetPingFederate = preset{
 	// https://docs.pingidentity.com/r/en-us/pingfederate-100/help_authorizationserversettingstasklet_oauthauthorizationserversettingsstate
 	refresh: refreshTokens{
 		console: "Give the client the grant *Refresh Token*.",
-		about:   "Settings of the authorization server and the client say how long it is valid, and whether a refresh returns a new one. Revocation: in the metadata.",
+		about:   "Settings of the authorization server and the client determine how long it is valid, and whether a refresh returns a new one. Revocation: in the metadata.",
 	},
 
 	// https://docs.pingidentity.com/pingfederate/latest/administrators_reference_guide/pf_defining_access_token_attribute_contract.html

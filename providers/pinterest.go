@@ -12,8 +12,8 @@ func Pinterest(clientID, clientSecret string) ginauth.Provider {
 		ClientID: clientID, ClientSecret: clientSecret,
 
 		// https://developers.pinterest.com/docs/getting-started/set-up-authentication-and-authorization/
-		// has the secret in the header, and commas between scopes. Of PKCE it says
-		// nothing; Auth.js sends it there as well.
+		// has the secret in the header, and commas between scopes. It does not mention PKCE,
+		// which Auth.js sends, too.
 		AuthorizeURL: "https://www.pinterest.com/oauth/",
 		TokenURL:     "https://api.pinterest.com/v5/oauth/token",
 		AuthMethod:   "client_secret_basic",
@@ -23,7 +23,7 @@ func Pinterest(clientID, clientSecret string) ginauth.Provider {
 		Scopes: []string{"user_accounts:read"},
 
 		// https://developers.pinterest.com/docs/api/v5/user_account-get
-		// Only businesses have a name beside the user name.
+		// Only businesses have a name in addition to the user name.
 		Profile: profileAt("https://api.pinterest.com/v5/user_account", func(claims map[string]any) error {
 			put(claims, "name", textAt(claims, "business_name", "username"))
 			return nil

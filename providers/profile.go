@@ -17,8 +17,8 @@ import (
 // profile is the type of Provider.Profile.
 type profile = func(context.Context, *http.Client, *oauth2.Token) (map[string]any, error)
 
-// profileAt reads a profile with one GET, and lets edit bring it into shape: for
-// what ClaimPaths cannot say, such as a name in two parts.
+// profileAt reads a profile with one GET, which edit then modifies as ClaimPaths cannot, for
+// example to join a name.
 func profileAt(address string, edit func(claims map[string]any) error) profile {
 	return func(ctx context.Context, client *http.Client, _ *oauth2.Token) (map[string]any, error) {
 		claims, _, err := fetch.JSON(ctx, client, fetch.Request{Op: "profile", URL: address})
@@ -43,7 +43,7 @@ func postForObject(ctx context.Context, client *http.Client, address, contentTyp
 	return objectOf(client, req)
 }
 
-// objectOf sends a request and reads the JSON object that answers it.
+// objectOf sends a request and reads the JSON object in its response.
 func objectOf(client *http.Client, req *http.Request) (map[string]any, error) {
 	resp, err := client.Do(req)
 	if err != nil {
@@ -65,7 +65,7 @@ func objectOf(client *http.Client, req *http.Request) (map[string]any, error) {
 	return claims, nil
 }
 
-// textAt returns the first text, or number, that is at one of the paths.
+// textAt returns the first text or number at one of the paths.
 func textAt(claims map[string]any, paths ...string) string {
 	for _, path := range paths {
 		v, _ := strictjson.Lookup(claims, path)
@@ -76,8 +76,8 @@ func textAt(claims map[string]any, paths ...string) string {
 	return ""
 }
 
-// idAt is textAt for a subject. The number 0 is none: as text it would be an
-// account that all people without an id share.
+// idAt is textAt for a subject. It returns "" for the number 0: all users without an id would
+// share that account.
 func idAt(claims map[string]any, path string) string {
 	if v, _ := strictjson.Lookup(claims, path); v == json.Number("0") {
 		return ""
@@ -85,13 +85,13 @@ func idAt(claims map[string]any, path string) string {
 	return textAt(claims, path)
 }
 
-// flagAt says whether true is at a path.
+// flagAt reports whether the value at a path is true.
 func flagAt(claims map[string]any, path string) bool {
 	v, _ := strictjson.Lookup(claims, path)
 	return v == true
 }
 
-// put sets a claim, unless there is nothing to set it to.
+// put sets a claim, unless the value is empty.
 func put(claims map[string]any, name, value string) {
 	if value != "" {
 		claims[name] = value

@@ -19,17 +19,17 @@ func Reddit(clientID, clientSecret string) ginauth.Provider {
 
 		Scopes: []string{"identity"},
 
-		// Reddit limits a User-Agent that many share, and wants
+		// Reddit limits the rate of a shared User-Agent, and requires
 		// "platform:application:version".
 		// https://github.com/reddit-archive/reddit/wiki/API
 		Quirks: ginauth.Quirks{Header: map[string]string{"User-Agent": "web:" + clientID + ":1 (ginauth)"}},
 
-		// Without raw_json, & is &amp; in the picture's address.
+		// Without raw_json, & is &amp; in the picture's URL.
 		// https://www.reddit.com/dev/api/#response_body_encoding
 		UserinfoURL: "https://oauth.reddit.com/api/v1/me?raw_json=1",
 		ClaimPaths:  map[string]string{"sub": "id", "preferred_username": "name", "picture": "icon_img"},
 
-		// has_verified_email speaks of an address that is not handed over.
+		// has_verified_email refers to an address that is not in the profile.
 		EmailVerified: func(map[string]any) bool { return false },
 	}
 }

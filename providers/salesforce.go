@@ -16,7 +16,7 @@ func Salesforce(domain, clientID, clientSecret string) ginauth.Provider {
 		ClientID: clientID, ClientSecret: clientSecret, Err: host("domain", domain),
 
 		// https://help.salesforce.com/s/articleView?id=xcloud.remoteaccess_using_openid_discovery_endpoint.htm
-		// That tokens have the org's issuer was seen in
+		// That tokens have the org's issuer is reported in
 		// https://github.com/nextauthjs/next-auth/issues/11917.
 		Issuer: "https://" + domain,
 
@@ -27,7 +27,7 @@ func Salesforce(domain, clientID, clientSecret string) ginauth.Provider {
 		// https://help.salesforce.com/s/articleView?id=xcloud.remoteaccess_oauth_web_server_flow.htm
 		AuthMethod: "client_secret_post",
 
-		// The ID token has the claims of these scopes if the app is set so; else
+		// The ID token has the claims of these scopes if the app is configured so; otherwise
 		// they come from userinfo.
 		// https://help.salesforce.com/s/articleView?id=xcloud.remoteaccess_using_userinfo_endpoint.htm
 		Scopes: []string{"openid", "profile", "email"},

@@ -41,10 +41,10 @@ func Shopify(shop, clientID, clientSecret string) ginauth.Provider {
 		Namespace:    address,
 
 		// Identifying the user needs no scope; those of the API are separated by commas. The
-		// person is in the token answer.
+		// user is in the token response.
 		Quirks: ginauth.Quirks{ScopeSeparator: ",", NormalizeToken: shopifyToken, IncludedScopes: shopifyIncludes},
 
-		// Without this, the token is the shop's, and says nothing of a person.
+		// Without this, the token belongs to the shop, and does not identify a user.
 		// https://shopify.dev/docs/apps/build/authentication-authorization/access-tokens/online-access-tokens
 		AuthParams: map[string]string{"grant_options[]": "per-user"},
 
@@ -57,10 +57,10 @@ func Shopify(shop, clientID, clientSecret string) ginauth.Provider {
 	}
 }
 
-// shopifyAnswer checks that Shopify made the answer, and for this shop: hmac is
-// an HMAC-SHA256 of all other parameters, sorted by name, under the secret. The
-// documentation leaves open whether they are form-encoded in it; in Shopify's own
-// library (shopify-api-ruby, auth_query.rb) they are.
+// shopifyAnswer checks that the response is from Shopify and for this shop: hmac is an
+// HMAC-SHA256 of all other parameters, sorted by name, under the secret. The documentation does
+// not say whether they are form-encoded in it; in Shopify's own library (shopify-api-ruby,
+// auth_query.rb) they are.
 func shopifyAnswer(callback url.Values, shop, secret string) error {
 	sent, err := hex.DecodeString(callback.Get("hmac"))
 	callback.Del("hmac")
@@ -75,8 +75,8 @@ func shopifyAnswer(callback url.Values, shop, secret string) error {
 	return nil
 }
 
-// shopifyToken adds the token_type that Shopify leaves out, and writes the
-// person's number as text, which x/oauth2 would read into a float.
+// shopifyToken adds the token_type that Shopify omits, and converts the user's number to text,
+// since x/oauth2 would decode it into a float.
 func shopifyToken(_ http.Header, body []byte) ([]byte, error) {
 	answer, err := strictjson.Object(body)
 	if err != nil {
@@ -100,8 +100,8 @@ func shopifyUser(_ context.Context, _ *http.Client, token *oauth2.Token) (map[st
 	return user, nil
 }
 
-// shopifyIncludes returns the scope that a scope of Shopify includes, and that its answer
-// leaves out.
+// shopifyIncludes returns the scope that a scope of Shopify includes and that its response
+// omits.
 // https://shopify.dev/docs/api/usage/access-scopes
 func shopifyIncludes(scope string) []string {
 	if of, writes := strings.CutPrefix(scope, "write_"); writes {

@@ -30,12 +30,12 @@ func Slack(clientID, clientSecret string) ginauth.Provider {
 		IDTokenAlg: "RS256",
 
 		// https://docs.slack.dev/reference/methods/openid.connect.token
-		// has id and secret among the arguments. It answers errors under status 200,
-		// as do all of Slack's methods.
+		// has id and secret among the arguments. Like all of Slack's methods, it returns errors
+		// with status 200.
 		AuthMethod: "client_secret_post",
 
-		// An app with PKCE switched on becomes a public client for ever, and only
-		// such an app may send its parameters.
+		// An app with PKCE switched on becomes a public client permanently, and only such an app
+		// may send the parameters of PKCE.
 		// https://docs.slack.dev/authentication/using-pkce
 		Quirks: ginauth.Quirks{DisablePKCE: true},
 
@@ -45,7 +45,7 @@ func Slack(clientID, clientSecret string) ginauth.Provider {
 		Userinfo:   "never",
 		ClaimPaths: map[string]string{"picture": "https://slack.com/user_image_512"},
 
-		// team is the workspace that people are asked to sign in with.
+		// team is the workspace that users are asked to sign in with.
 		LoginParams: []string{"team"},
 	}
 }
@@ -58,7 +58,7 @@ func SlackWorkspace(team, clientID, clientSecret string) ginauth.Provider {
 	p.Name, p.Preset, p.Err = "slack-workspace", "slack-workspace", segment("team", team)
 	p.AuthParams, p.LoginParams = map[string]string{"team": team}, nil
 	p.Admits = []string{"team=" + team}
-	// The parameter can be changed by the person, the token cannot.
+	// The user can change the parameter, but not the token.
 	p.VerifyClaims = func(claims map[string]any) error {
 		if claims[slackTeam] != team {
 			return errors.New("not a member of the workspace " + team)

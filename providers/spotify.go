@@ -13,7 +13,7 @@ func Spotify(clientID, clientSecret string) ginauth.Provider {
 		ClientID: clientID, ClientSecret: clientSecret,
 
 		// https://developer.spotify.com/documentation/web-api/tutorials/code-flow
-		// has the secret in the header; PKCE is in a page beside it.
+		// has the secret in the header; PKCE is on another page.
 		AuthorizeURL: "https://accounts.spotify.com/authorize",
 		TokenURL:     "https://accounts.spotify.com/api/token",
 		AuthMethod:   "client_secret_basic",
@@ -23,8 +23,7 @@ func Spotify(clientID, clientSecret string) ginauth.Provider {
 		// https://developer.spotify.com/documentation/web-api/concepts/scopes
 		Scopes: []string{"user-read-email"},
 
-		// show_dialog=true asks people to confirm anew, so that they can take another
-		// account.
+		// show_dialog=true asks users to confirm again, so that they can choose another account.
 		LoginParams: []string{"show_dialog"},
 
 		// https://developer.spotify.com/documentation/web-api/reference/get-current-users-profile

@@ -36,8 +36,8 @@ func StackOverflow(clientID, clientSecret string) ginauth.Provider {
 		// A token without scopes identifies the user and permits nothing else.
 		Scopes: nil,
 
-		// The token belongs into the header since June 2026, when the API stopped to
-		// take it, and a key, as parameters:
+		// The token belongs in the header since June 2026, when the API stopped accepting it,
+		// and a key, as parameters:
 		// https://meta.stackexchange.com/questions/417382
 		Profile: stackOverflowProfile,
 		ClaimPaths: map[string]string{
@@ -46,8 +46,8 @@ func StackOverflow(clientID, clientSecret string) ginauth.Provider {
 	}
 }
 
-// stackOverflowToken reads an answer that is written as a form, in which
-// expires_in is called expires: https://api.stackexchange.com/docs/authentication
+// stackOverflowToken reads a response in the form encoding, in which expires_in is called
+// expires: https://api.stackexchange.com/docs/authentication
 func stackOverflowToken(_ http.Header, body []byte) ([]byte, error) {
 	form, err := url.ParseQuery(string(body))
 	if err != nil || form.Get("access_token") == "" || form.Has("error") {
@@ -60,7 +60,7 @@ func stackOverflowToken(_ http.Header, body []byte) ([]byte, error) {
 	return json.Marshal(answer)
 }
 
-// stackOverflowProfile reads the profile, in which names are written as HTML:
+// stackOverflowProfile reads the profile, in which names are HTML-escaped:
 // https://api.stackexchange.com/docs/filters
 func stackOverflowProfile(ctx context.Context, client *http.Client, _ *oauth2.Token) (map[string]any, error) {
 	claims, _, err := fetch.JSON(ctx, client, fetch.Request{Op: "profile", URL: "https://api.stackexchange.com/2.3/me?site=stackoverflow"})

@@ -16,15 +16,15 @@ func Strava(clientID, clientSecret string) ginauth.Provider {
 		AuthMethod:   "client_secret_post",
 		Namespace:    "https://www.strava.com",
 
-		// read is the public profile. Several are separated by commas.
+		// read is the public profile. Scopes are separated by commas.
 		Scopes: []string{"read"},
 		Quirks: ginauth.Quirks{ScopeSeparator: ","},
 
-		// approval_prompt: auto, or force, to ask people anew.
+		// approval_prompt is auto, or force to ask users again.
 		LoginParams: []string{"approval_prompt"},
 
-		// https://developers.strava.com/docs/reference/#api-Athletes-getLoggedInAthlete Users
-		// without a picture have a relative path, which is dropped.
+		// https://developers.strava.com/docs/reference/#api-Athletes-getLoggedInAthlete For
+		// users without a picture it is a relative path, which is dropped.
 		UserinfoURL: "https://www.strava.com/api/v3/athlete",
 		ClaimPaths: map[string]string{
 			"sub": "id", "given_name": "firstname", "family_name": "lastname", "preferred_username": "username", "picture": "profile",

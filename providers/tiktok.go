@@ -18,19 +18,19 @@ func TikTok(clientID, clientSecret string) ginauth.Provider {
 
 		// https://developers.tiktok.com/doc/login-kit-web
 		// https://developers.tiktok.com/doc/oauth-user-access-token-management
-		// A client_id is a client_key there, in both requests. PKCE is described for
-		// other platforms, in a form of TikTok's own; for the web the parameters of
-		// the standard are sent by others too (Auth.js, Arctic).
+		// client_id is called client_key there, in both requests. PKCE is described for other
+		// platforms, in a non-standard form; for the web, other packages also send the standard
+		// parameters (Auth.js, Arctic).
 		AuthorizeURL: "https://www.tiktok.com/v2/auth/authorize/",
 		TokenURL:     "https://open.tiktokapis.com/v2/oauth/token/",
 		AuthMethod:   "client_secret_post",
 		Namespace:    "https://www.tiktok.com",
 		Quirks:       ginauth.Quirks{ClientIDParam: "client_key", ScopeSeparator: ","},
 
-		// user.info.basic is name and picture. Several are separated by commas.
+		// user.info.basic is name and picture. Scopes are separated by commas.
 		Scopes: []string{"user.info.basic"},
 
-		// 1 asks people who are signed in there as well.
+		// 1 also prompts users who are signed in there.
 		LoginParams: []string{"disable_auto_auth"},
 
 		// https://developers.tiktok.com/doc/tiktok-api-v2-get-user-info

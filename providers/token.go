@@ -7,8 +7,8 @@ import (
 	"github.com/ginauth/ginauth/internal/strictjson"
 )
 
-// addTokenType is NormalizeToken for providers that leave token_type out of
-// their answer, which RFC 6749, 5.1 requires.
+// addTokenType is NormalizeToken for providers whose response lacks token_type, which RFC 6749,
+// 5.1, requires.
 func addTokenType(_ http.Header, body []byte) ([]byte, error) {
 	answer, err := strictjson.Object(body)
 	if err != nil {

@@ -19,19 +19,19 @@ func Twitch(clientID, clientSecret string) ginauth.Provider {
 
 		AuthMethod: "client_secret_post",
 
-		// There is no scope profile or email. What the ID token has is asked for
-		// claim by claim; the address needs user:read:email beside that.
+		// There is no scope profile or email. The claims of the ID token are requested
+		// individually; the address also needs user:read:email.
 		Scopes: []string{"openid", "user:read:email"},
 		AuthParams: map[string]string{
 			"claims": `{"id_token":{"email":null,"email_verified":null,"picture":null,"preferred_username":null}}`,
 		},
 		ClaimPaths: map[string]string{"name": "preferred_username"},
 
-		// It has no more than the ID token.
+		// Userinfo has no more than the ID token.
 		Userinfo: "never",
 
-		// force_verify=true asks people to confirm anew, so that they can take
-		// another account.
+		// force_verify=true asks users to confirm again, so that they can choose another
+		// account.
 		// https://dev.twitch.tv/docs/authentication/getting-tokens-oauth/#authorization-code-grant-flow
 		LoginParams: []string{"force_verify"},
 	}

@@ -21,7 +21,7 @@ func Vercel(clientID, clientSecret string) ginauth.Provider {
 		// The metadata names this and client_secret_basic.
 		AuthMethod: "client_secret_post",
 
-		// Those that the app was not given are left out without an error.
+		// Scopes that the app does not have are ignored without an error.
 		Scopes: []string{"openid", "profile", "email"},
 	}
 }

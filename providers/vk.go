@@ -24,8 +24,8 @@ func VK(clientID string) ginauth.Provider {
 		ClientID: clientID,
 
 		// https://id.vk.com/about/business/go/docs/ru/vkid/latest/vk-id/connection/api-integration/api-description
-		// PKCE is required (VK writes s256 for the method; better-auth sends S256, as
-		// we do). Those who sign in there exchange the code without a secret, as in
+		// PKCE is required (VK writes s256 for the method; better-auth sends S256, as we do).
+		// Other packages redeem the code without a secret, as in
 		// https://github.com/atinux/nuxt-auth-utils.
 		AuthorizeURL: "https://id.vk.com/authorize",
 		TokenURL:     "https://id.vk.com/oauth2/auth",
@@ -37,8 +37,8 @@ func VK(clientID string) ginauth.Provider {
 		LoginParams: []string{"prompt", "lang_id", "scheme"},
 
 		Quirks: ginauth.Quirks{
-			// What came back with the code says which browser it is for, and the
-			// exchange wants that and the state again.
+			// The response has a device_id that identifies the browser; the token request
+			// requires it and the state.
 			EditToken: func(form, callback url.Values) {
 				form.Set("device_id", callback.Get("device_id"))
 				form.Set("state", callback.Get("state"))
@@ -48,12 +48,12 @@ func VK(clientID string) ginauth.Provider {
 		Profile:    vkProfile(clientID),
 		ClaimPaths: map[string]string{"sub": "user.user_id", "email": "user.email", "picture": "user.avatar", "given_name": "user.first_name", "family_name": "user.last_name"},
 
-		// Nothing in the profile is documented to mean it.
+		// No claim in the profile is documented to mean this.
 		EmailVerified: func(map[string]any) bool { return false },
 	}
 }
 
-// vkProfile asks with a form: token and application are both in it.
+// vkProfile sends the token and the application in a form.
 func vkProfile(clientID string) profile {
 	return func(ctx context.Context, client *http.Client, token *oauth2.Token) (map[string]any, error) {
 		form := url.Values{"access_token": {token.AccessToken}, "client_id": {clientID}}

@@ -17,7 +17,7 @@ func Webex(clientID, clientSecret string) ginauth.Provider {
 		Name: "webex", Preset: "webex", DisplayName: "Webex", Color: "#00bceb",
 		ClientID: clientID, ClientSecret: clientSecret,
 
-		// Where the metadata is; its issuer is another one. All below is from
+		// The location of the metadata, whose issuer differs. All of the following is from
 		// https://developer.webex.com/docs/login-with-webex
 		Issuer: "https://webexapis.com/v1",
 
@@ -26,10 +26,10 @@ func Webex(clientID, clientSecret string) ginauth.Provider {
 
 		TokenIssuer: webexIssuer,
 
-		// Of the two that the guide has, the one that the metadata names.
+		// Of the two methods in the guide, the one in the metadata.
 		AuthMethod: "client_secret_basic",
 
-		// The ID token has the subject, and userinfo the rest.
+		// The ID token has the subject, userinfo has the rest.
 		Scopes: []string{"openid", "profile", "email"},
 
 		LoginParams: []string{"prompt", "login_hint", "max_age"},
@@ -41,10 +41,10 @@ func Webex(clientID, clientSecret string) ginauth.Provider {
 	}
 }
 
-// webexIssuer is TokenIssuer: that of the token, if it is one of Webex's. The
-// documentation has tokens of https://idbroker.webex.com/idb and metadata of
-// https://idbroker-b-us.webex.com/idb, and no list. Whose token it is, is known
-// from its signature: there is one set of keys, at webexapis.com.
+// webexIssuer is TokenIssuer: it returns the token's own issuer if that is one of Webex's. The
+// documentation shows tokens of https://idbroker.webex.com/idb and metadata of
+// https://idbroker-b-us.webex.com/idb, and has no list. The signature proves that the token is
+// Webex's: all issuers share the keys at webexapis.com.
 func webexIssuer(claims map[string]any) (string, error) {
 	issuer, _ := claims["iss"].(string)
 	region, idb := strings.CutSuffix(issuer, ".webex.com/idb")

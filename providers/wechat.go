@@ -40,8 +40,8 @@ func WeChat(clientID, clientSecret string) ginauth.Provider {
 		Scopes: []string{"snsapi_login"},
 
 		Quirks: ginauth.Quirks{
-			// WeChat compares the address with a pattern that has its parameters, and no
-			// others, in this order: appid, redirect_uri, response_type, scope, state.
+			// WeChat compares the URL with a pattern of exactly these parameters, in this order:
+			// appid, redirect_uri, response_type, scope, state.
 			// https://developers.weixin.qq.com/doc/offiaccount/en/OA_Web_Apps/Wechat_webpage_authorization.html
 			DisablePKCE: true,
 
@@ -55,7 +55,7 @@ func WeChat(clientID, clientSecret string) ginauth.Provider {
 			},
 			NormalizeToken: wechatToken,
 
-			// Who says no comes back with the state alone: same page, second step.
+			// If the user declines, the response has only the state: same page, second step.
 			SilentRefusal: true,
 		},
 
@@ -74,7 +74,7 @@ func WeChatOfficialAccount(clientID, clientSecret string) ginauth.Provider {
 	return p
 }
 
-// wechatErrors are the numbers of errors that have a name in the standard.
+// wechatErrors maps error numbers to the error codes of the standard.
 // https://developers.weixin.qq.com/doc/oplatform/en/Return_codes/Return_code_descriptions_new.html
 var wechatErrors = map[string]string{
 	"-1":    "temporarily_unavailable",
@@ -85,8 +85,8 @@ var wechatErrors = map[string]string{
 	"42003": "invalid_grant",  // code has expired
 }
 
-// wechatToken brings the answer into the standard's shape: it is text/plain, has
-// no token_type, and says what is wrong under status 200.
+// wechatToken converts the response to the standard's form: it is text/plain, has no token_type,
+// and reports errors with status 200.
 func wechatToken(_ http.Header, body []byte) ([]byte, error) {
 	answer, err := strictjson.Object(body)
 	if err != nil {
@@ -103,8 +103,8 @@ func wechatToken(_ http.Header, body []byte) ([]byte, error) {
 	return json.Marshal(answer)
 }
 
-// wechatError returns the number of an error, or "". What is no number is an
-// error too.
+// wechatError returns the number of an error, or "". A value that is not a number is an error,
+// too.
 func wechatError(answer map[string]any) string {
 	switch code := textAt(answer, "errcode"); {
 	case answer["errcode"] == nil || code == "0":
@@ -116,8 +116,8 @@ func wechatError(answer map[string]any) string {
 	}
 }
 
-// wechatProfile asks with the access token and the openid in the address, as
-// WeChat wants it, and holds the answer to that openid.
+// wechatProfile sends the access token and the openid in the URL, as WeChat requires, and checks
+// that the response has that openid.
 func wechatProfile(ctx context.Context, client *http.Client, token *oauth2.Token) (map[string]any, error) {
 	openid, _ := token.Extra("openid").(string)
 	q := url.Values{"access_token": {token.AccessToken}, "openid": {openid}, "lang": {"en"}}

@@ -22,8 +22,8 @@ func WorkOS(domain, clientID, clientSecret string) ginauth.Provider {
 		// https://workos.com/docs/reference/workos-connect/token
 		AuthMethod: "client_secret_post",
 
-		// https://workos.com/docs/reference/workos-connect/authorize has what each
-		// adds to the ID token: names, address and whether it is verified.
+		// https://workos.com/docs/reference/workos-connect/authorize lists what each scope adds
+		// to the ID token: names, address and whether it is verified.
 		Scopes:   []string{"openid", "profile", "email"},
 		Userinfo: "never",
 	}

@@ -30,12 +30,11 @@ func X(clientID, clientSecret string) ginauth.Provider {
 		AuthMethod:   "client_secret_basic",
 		Namespace:    "https://x.com",
 
-		// The profile wants tweet.read beside users.read:
+		// The profile requires tweet.read in addition to users.read:
 		// https://docs.x.com/fundamentals/authentication/guides/v2-authentication-mapping
 		Scopes: []string{"users.read", "tweet.read", "users.email"},
 
-		// Everything is under data. confirmed_email is the address if X confirmed it,
-		// and nothing else.
+		// All members are under data. confirmed_email is the address only if X confirmed it.
 		// https://docs.x.com/x-api/users/get-my-user
 		Profile: xProfile,
 		ClaimPaths: map[string]string{
@@ -46,8 +45,8 @@ func X(clientID, clientSecret string) ginauth.Provider {
 	}
 }
 
-// xProfile asks for the address where that was granted, and goes without where X may still
-// reject it until the application's settings allow it.
+// xProfile requests the address if the scope was granted, and repeats the request without it if
+// X rejects it, as it does until the application's settings allow it.
 func xProfile(ctx context.Context, client *http.Client, token *oauth2.Token) (map[string]any, error) {
 	ask := func(fields string) (map[string]any, error) {
 		claims, _, err := fetch.JSON(ctx, client, fetch.Request{Op: "profile", URL: "https://api.x.com/2/users/me?user.fields=" + fields})

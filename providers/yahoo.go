@@ -18,7 +18,7 @@ func Yahoo(clientID, clientSecret string) ginauth.Provider {
 		// https://developer.yahoo.com/oauth2/guide/openid_connect/getting_started.html
 		AuthMethod: "client_secret_basic",
 
-		// The ID token has no picture: userinfo is asked.
+		// The ID token has no picture, so userinfo is called.
 		Scopes:      []string{"openid", "profile", "email"},
 		LoginParams: []string{"prompt", "max_age"},
 	}

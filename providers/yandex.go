@@ -34,13 +34,13 @@ func Yandex(clientID, clientSecret string) ginauth.Provider {
 		Profile:    yandexProfile,
 		ClaimPaths: map[string]string{"sub": "id", "preferred_username": "login", "email": "default_email"},
 
-		// Nothing in the profile is documented to mean it.
+		// No claim in the profile is documented to mean this.
 		EmailVerified: func(map[string]any) bool { return false },
 	}
 }
 
-// yandexProfile asks with the header that the documentation has, whose scheme is
-// OAuth and not Bearer: https://yandex.com/dev/id/doc/en/user-information.
+// yandexProfile sends the documented header, whose scheme is OAuth and not Bearer:
+// https://yandex.com/dev/id/doc/en/user-information.
 func yandexProfile(ctx context.Context, client *http.Client, token *oauth2.Token) (map[string]any, error) {
 	claims, _, err := fetch.JSON(ctx, client, fetch.Request{Op: "profile", URL: "https://login.yandex.ru/info?format=json",
 		Header: http.Header{"Authorization": {"OAuth " + token.AccessToken}}})
@@ -52,8 +52,8 @@ func yandexProfile(ctx context.Context, client *http.Client, token *oauth2.Token
 	return claims, nil
 }
 
-// yandexAvatar is the address of the picture, which the profile has only an id
-// of: two numbers, or letters, with a slash between.
+// yandexAvatar returns the URL of the picture. The profile has only its id: two numbers, or
+// letters, separated by a slash.
 func yandexAvatar(claims map[string]any) string {
 	id := textAt(claims, "default_avatar_id")
 	if id == "" || claims["is_avatar_empty"] != false || strings.Trim(strings.ToLower(id), alphanumeric+"-_/") != "" {

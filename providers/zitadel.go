@@ -7,8 +7,8 @@ import (
 	"github.com/ginauth/ginauth"
 )
 
-// zitadelRoles is an object with a member for each role, which has the
-// organizations that gave it: {"miller": {"2784": "kvarnbygd.example"}}.
+// zitadelRoles is the claim with an object of roles, each with the organizations that granted
+// it: {"miller": {"2784": "kvarnbygd.example"}}.
 const zitadelRoles = "urn:zitadel:iam:org:project:roles"
 
 // Zitadel configures a ZITADEL instance: "kvarnbygd-x1y2z3.eu1.zitadel.cloud", or a
@@ -26,11 +26,11 @@ func Zitadel(host, clientID, clientSecret string) ginauth.Provider {
 		Issuer: serverAt(host),
 		Err:    hostError(host),
 
-		// What an application of the type Web with the method CODE or BASIC has:
+		// The method of an application of the type Web with the method CODE or BASIC:
 		// https://zitadel.com/docs/apis/openidoauth/authn-methods
 		AuthMethod: "client_secret_basic",
 
-		// The roles need no scope of their own if the project asserts them.
+		// The roles need no scope if the project asserts them.
 		// https://zitadel.com/docs/apis/openidoauth/scopes
 		Scopes: []string{"openid", "profile", "email"},
 
@@ -44,7 +44,7 @@ func Zitadel(host, clientID, clientSecret string) ginauth.Provider {
 	}
 }
 
-// zitadelGroups makes a list of the roles.
+// zitadelGroups adds the list of the roles.
 func zitadelGroups(claims map[string]any) error {
 	if roles, ok := claims[zitadelRoles].(map[string]any); ok && claims["roles"] == nil {
 		claims["roles"] = slices.Sorted(maps.Keys(roles))
@@ -69,11 +69,11 @@ var presetZitadel = preset{
 	refresh: refreshTokens{
 		scope:   "offline_access",
 		console: "Switch on *Refresh Token* for the application.",
-		about:   "Each refresh returns a new one. Settings of the instance say how long it is valid. Revocation: in the metadata.",
+		about:   "Each refresh returns a new one. Settings of the instance determine how long it is valid. Revocation: in the metadata.",
 	},
 
 	// https://github.com/zitadel/zitadel/blob/main/internal/api/oidc/introspect.go
 	// https://github.com/zitadel/zitadel/blob/main/internal/api/oidc/token.go
 	// https://zitadel.com/docs/guides/integrate/token-introspection/basic-auth
-	api: apiTokens{how: "opaque ones, with `Introspect`: `Audience` is the id of the project that the application is in. The client asks for the scope `urn:zitadel:iam:org:project:id:PROJECT_ID:aud`, which `HasScope` can name. JWTs have no scopes, so `HasScope` rejects them. Service users count as users, not as programs."},
+	api: apiTokens{how: "opaque ones, with `Introspect`: `Audience` is the id of the project that the application is in. The client requests the scope `urn:zitadel:iam:org:project:id:PROJECT_ID:aud`, which `HasScope` can name. JWTs have no scopes, so `HasScope` rejects them. Service users count as users, not as programs."},
 }

@@ -21,7 +21,7 @@ func Zoom(clientID, clientSecret string) ginauth.Provider {
 		AuthMethod:   "client_secret_basic",
 		Namespace:    "https://zoom.us",
 
-		// What is asked of people is chosen in the console, not by scopes.
+		// The console selects what users consent to; there are no scopes.
 		Scopes: nil,
 
 		// https://developers.zoom.us/docs/api/users/#tag/users/get/users/{userId}

@@ -42,7 +42,7 @@ func (s *Store) follow(ctx context.Context, to ginauth.Follower) error {
 	joining, cancel := context.WithTimeout(ctx, joinWait)
 	defer cancel()
 	sub := s.subscribe(joining)
-	defer context.AfterFunc(ctx, func() { _ = sub.Close() })() // Receive does not look at ctx
+	defer context.AfterFunc(ctx, func() { _ = sub.Close() })() // Receive ignores ctx while it waits
 	defer func() { _ = sub.Close() }()
 	for range 2 { // channels
 		if got, err := sub.Receive(joining); err != nil {
@@ -51,8 +51,8 @@ func (s *Store) follow(ctx context.Context, to ginauth.Follower) error {
 			return unexpected(got)
 		}
 	}
-	// Our own beat says where the chain is. What comes before it was raised before
-	// anybody relies on us.
+	// Our own beat gives the position in the chain. Earlier watermarks were raised before the
+	// caller relies on this run.
 	start := rand.Uint64()
 	if err := s.Beat(joining, start); err != nil {
 		return err
@@ -96,7 +96,7 @@ func (s *Store) subscribe(ctx context.Context) *redis.PubSub {
 	return client.Subscribe(ctx, s.told, s.beats)
 }
 
-// reader reads the messages in their order.
+// reader reads the messages in order.
 type reader struct {
 	to   ginauth.Follower
 	live bool
@@ -105,7 +105,8 @@ type reader struct {
 
 var errGap = errors.New("a published revocation was not received: the connection or the server has lost messages")
 
-// mark reads what raise has published: the key, the mark, the link before and its own.
+// mark reads a message of raise: the key, the watermark, the previous link of the chain and the
+// new one.
 func (r *reader) mark(payload string) error {
 	part := strings.Split(payload, ",")
 	if len(part) != 4 {
@@ -140,13 +141,13 @@ func nonsense(payload string) error {
 	return fmt.Errorf("unexpected message %.40q: check that no other program uses the prefix", payload)
 }
 
-// parseKey reads a key as name writes it.
+// parseKey parses a key in the form that Revoke publishes.
 func parseKey(text string) (key ginauth.RevocationKey, ok bool) {
 	b, err := hex.DecodeString(text)
 	return key, err == nil && copy(key[:], b) == len(key) && len(b) == len(key)
 }
 
-// beatMessage is what pulse publishes.
+// beatMessage is a message of pulse.
 type beatMessage struct {
 	token uint64
 	last  string // link of the chain
@@ -158,8 +159,8 @@ func parseBeat(payload string) (b beatMessage, ok bool) {
 	return beatMessage{n, last}, ok && err == nil
 }
 
-// pulse publishes a token, with the latest link of the chain. Like read, it has a
-// fence: a beat that came through a server which takes no marks would prove nothing.
+// pulse publishes a token with the latest link of the chain. Like read, it deletes a fence key:
+// a beat through a server that accepts no watermarks would prove nothing.
 var pulse = redis.NewScript(`
 redis.call('DEL', KEYS[2])
 redis.call(ARGV[1], ARGV[2], ARGV[3] .. ',' .. (redis.call('GET', KEYS[1]) or ''))
@@ -175,10 +176,9 @@ func (s *Store) Beat(ctx context.Context, token uint64) error {
 	return nil
 }
 
-// within returns the client for a call that has to be over when ctx is. Unless
-// ContextTimeoutEnabled is set, go-redis does not look at ctx while it waits for a server,
-// and keeps a connection of the pool for as long as ReadTimeout says. A cluster's client
-// cannot be told.
+// within returns the client for a call that must end when ctx does. Unless ContextTimeoutEnabled
+// is set, go-redis ignores ctx while it waits for a server, and occupies a connection of the
+// pool until ReadTimeout. The client of a cluster has no such setting.
 func (s *Store) within(ctx context.Context) redis.UniversalClient {
 	end, limited := ctx.Deadline()
 	single, ok := s.client.(*redis.Client)

@@ -61,10 +61,10 @@ var (
 // caller closes the client.
 type Store struct {
 	client               redis.UniversalClient
-	marks, spent, tokens string // what keys begin with
+	marks, spent, tokens string // prefixes of keys
 	chain, fence         string // keys: see raise and read
-	told, beats          string // channels: of all marks, and of this Store's beats
-	publish              string // the command to tell them by
+	told, beats          string // channels of all watermarks, and of this Store's beats
+	publish              string // the command that publishes to them
 	scattered            bool   // a cluster has the keys on several servers
 }
 
@@ -88,13 +88,15 @@ func New(client redis.UniversalClient, prefix string) *Store {
 	return s
 }
 
-// hashTag is what a cluster finds a key's server by, in place of the whole key.
+// hashTag matches a prefix with a hash tag, by which a cluster selects a key's server instead of
+// by the whole key.
 var hashTag = regexp.MustCompile(`^[^{]*\{[^}]+\}`)
 
-// raise keeps the later of two marks, for the longer of two lives: neither a clock that is
-// behind nor a request that comes late revives a session. Then it tells the mark, see Follow.
-// A Redis that does not let it, because of an ACL or of its age, stores the mark all the same:
-// the chain has a link that is not delivered, so no process relies on its memory.
+// raise stores the later of two watermarks for the longer of two lives, so that neither a clock
+// that is behind nor a late request revives a session. It then publishes the watermark: see
+// Follow. If Redis does not permit that, because of an ACL or its version, the watermark is
+// still stored: the chain then has a link that is not delivered, so no process relies on its
+// memory.
 var raise = redis.NewScript(`
 local at, life = ARGV[1], tonumber(ARGV[2])
 local old = redis.call('GET', KEYS[1])
@@ -114,8 +116,7 @@ return 1
 
 // Revoke implements [ginauth.Revocations]. Its errors are those of the client.
 func (s *Store) Revoke(ctx context.Context, key ginauth.RevocationKey, at time.Time, ttl time.Duration) error {
-	// Rounded up: a session that began in the same millisecond as the mark,
-	// and before it, stays dead.
+	// Rounded up, so that a session that began earlier in the same millisecond is revoked.
 	mark := at.Add(time.Millisecond - 1).UnixMilli()
 	keys, arguments := []string{name(s.marks, key)}, []any{mark, milliseconds(ttl)}
 	if !s.scattered {
@@ -128,10 +129,10 @@ func (s *Store) Revoke(ctx context.Context, key ginauth.RevocationKey, at time.T
 	return nil
 }
 
-// read returns the marks of all keys but the last, which does not exist. It deletes
-// that one first, which changes nothing, and is refused where a mark would be: by a
-// replica, and so by a primary that was demoted, whose marks are old; and by a primary
-// without the replicas that min-replicas-to-write asks for.
+// read returns the watermarks of all keys except the last, which does not exist. It first
+// deletes that key, which has no effect but fails where a write of a watermark would: at a
+// replica, such as a demoted primary, whose watermarks are old; and at a primary with fewer
+// replicas than min-replicas-to-write.
 var read = redis.NewScript(`
 redis.call('DEL', table.remove(KEYS))
 return redis.call('MGET', unpack(KEYS))
@@ -158,7 +159,7 @@ func (s *Store) Watermarks(ctx context.Context, keys [4]ginauth.RevocationKey) (
 	return marks, nil
 }
 
-// values reads the marks; nil means that a key has none.
+// values reads the watermarks; nil means that a key has none.
 func (s *Store) values(ctx context.Context, keys [4]ginauth.RevocationKey) (values []any, err error) {
 	if s.scattered {
 		return s.gather(ctx, keys)
@@ -171,8 +172,8 @@ func (s *Store) values(ctx context.Context, keys [4]ginauth.RevocationKey) (valu
 	return values, err
 }
 
-// gather reads each mark from its server: a cluster has them on several servers, which no
-// single command can query. Each read has its own fence key on the server of the mark.
+// gather reads each watermark from its server: a cluster has them on several servers, which a
+// single command cannot query. Each read has its own fence key on the server of the watermark.
 func (s *Store) gather(ctx context.Context, keys [4]ginauth.RevocationKey) (values []any, err error) {
 	var asked [4]*redis.Cmd
 	_, err = s.client.Pipelined(ctx, func(p redis.Pipeliner) error {
@@ -183,7 +184,7 @@ func (s *Store) gather(ctx context.Context, keys [4]ginauth.RevocationKey) (valu
 		return nil
 	})
 	for _, got := range asked {
-		// Pipelined tells one error of several: each has its own.
+		// Pipelined returns one of several errors; each command has its own.
 		one, failed := got.Slice()
 		if failed = cmp.Or(failed, err); failed != nil {
 			return nil, failed
@@ -234,7 +235,7 @@ func (s *Store) Swap(ctx context.Context, key ginauth.RevocationKey, old, next [
 	return done, nil
 }
 
-// name is a key's name in Redis.
+// name returns a key's name in Redis.
 func name(prefix string, key ginauth.RevocationKey) string {
 	return fmt.Sprintf("%s%x", prefix, key[:])
 }

@@ -9,8 +9,8 @@ import (
 	"time"
 )
 
-// Panic is the error for a panic. It does not unwrap: if the value is an error, it must not decide
-// how the request is answered.
+// Panic is the error for a panic. It does not unwrap: if the value is an error, it must not
+// determine the response.
 type Panic struct{ Value any }
 
 // Text returns the value as text, cut to a length that fits into a log line.

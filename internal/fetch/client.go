@@ -52,7 +52,7 @@ func Client(base *http.Client, userAgent string) *http.Client {
 }
 
 // DialsTLS reports whether base has an *http.Transport that leaves TLS to a function of the
-// application. Client cannot restrict that function, which may verify no certificate.
+// application. Client cannot restrict that function, which may not verify certificates.
 func DialsTLS(base *http.Client) bool {
 	if base == nil {
 		return false
@@ -154,7 +154,7 @@ func refuse(from *url.URL, resp *http.Response) *Error {
 		return &Error{Host: from.Host, Status: resp.StatusCode, Kind: Redirect, Detail: redirected(from, resp)}
 	}
 	if encoding := resp.Header.Get("Content-Encoding"); encoding != "" && !strings.EqualFold(encoding, "identity") {
-		return &Error{Host: from.Host, Status: resp.StatusCode, Kind: Malformed, Detail: "answered in a content encoding that was not requested"}
+		return &Error{Host: from.Host, Status: resp.StatusCode, Kind: Malformed, Detail: "responded in a content encoding that was not requested"}
 	}
 	return nil
 }
@@ -212,5 +212,5 @@ func (b *cappedBody) Close() error {
 }
 
 func (b *cappedBody) tooLarge() error {
-	return &Error{Kind: TooLarge, Host: b.host, Detail: "answered with more bytes than the limit allows"}
+	return &Error{Kind: TooLarge, Host: b.host, Detail: "responded with more bytes than the limit allows"}
 }

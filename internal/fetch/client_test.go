@@ -92,7 +92,7 @@ func TestRedirectTexts(t *testing.T) {
 		{"an odd scheme", "javascript:" + secret, "redirected to an unusable address (not followed)"},
 		{"an odd host", "https://%0a" + secret + "/", "redirected to an unusable address (not followed)"},
 		{"no address", "https://" + secret + ":x/", "redirected to an unusable address (not followed)"},
-		{"nowhere", "", "answered 302 Found"},
+		{"nowhere", "", "responded with 302 Found"},
 	}
 	for _, tt := range tests {
 		t.Run("a redirect to "+tt.name, func(t *testing.T) {

@@ -141,7 +141,7 @@ func explainTLS(err error) (Kind, string) {
 func explainBody(err error) (Kind, string) {
 	var corrupt flate.CorruptInputError
 	if errors.Is(err, gzip.ErrHeader) || errors.Is(err, gzip.ErrChecksum) || errors.As(err, &corrupt) {
-		return Malformed, "answered with invalid gzip data"
+		return Malformed, "responded with invalid gzip data"
 	}
 	return "", ""
 }
@@ -178,16 +178,16 @@ func StatusError(op, host string, status int) *Error {
 
 // MediaError returns the *Error for a response whose media type is not that of JSON.
 func MediaError(op, host string, status int, media string) *Error {
-	e := &Error{Kind: ContentType, Op: op, Host: host, Status: status, Detail: "answered without a media type, not JSON"}
+	e := &Error{Kind: ContentType, Op: op, Host: host, Status: status, Detail: "responded without a media type, not JSON"}
 	if plainMedia.MatchString(media) {
-		e.Detail = "answered with " + media + ", not JSON"
+		e.Detail = "responded with " + media + ", not JSON"
 	}
 	return e
 }
 
 func answered(status int) string {
 	if text := http.StatusText(status); text != "" {
-		return fmt.Sprintf("answered %d %s", status, text)
+		return fmt.Sprintf("responded with %d %s", status, text)
 	}
-	return fmt.Sprintf("answered %d", status)
+	return fmt.Sprintf("responded with %d", status)
 }

@@ -57,7 +57,7 @@ func TestClassify(t *testing.T) {
 }
 
 func TestClassifyKeepsWhatIsClassified(t *testing.T) {
-	first := &fetch.Error{Kind: fetch.TooLarge, Host: "idp.example", Status: 200, Detail: "answered with more bytes than the limit allows"}
+	first := &fetch.Error{Kind: fetch.TooLarge, Host: "idp.example", Status: 200, Detail: "responded with more bytes than the limit allows"}
 	wrapped := &url.Error{Op: "Get", URL: "https://idp.example?code=" + secret, Err: first}
 	second := fetch.Classify("userinfo", "https://other.example", wrapped)
 	want := *first
@@ -68,8 +68,8 @@ func TestClassifyKeepsWhatIsClassified(t *testing.T) {
 	if third := fetch.Classify("discovery", "", second); *third != want {
 		t.Errorf("got %#v", third)
 	}
-	blank := fetch.Classify("discovery", "https://idp.example/x", &fetch.Error{Kind: fetch.Status, Detail: "answered 404 Not Found"})
-	if blank.Error() != "discovery: idp.example: answered 404 Not Found" {
+	blank := fetch.Classify("discovery", "https://idp.example/x", &fetch.Error{Kind: fetch.Status, Detail: "responded with 404 Not Found"})
+	if blank.Error() != "discovery: idp.example: responded with 404 Not Found" {
 		t.Errorf("got %q", blank)
 	}
 }

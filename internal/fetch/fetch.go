@@ -65,7 +65,7 @@ func JSON(ctx context.Context, client *http.Client, r Request) (map[string]any, 
 	obj, err := strictjson.Object(body)
 	if err != nil {
 		return nil, resp.Header, &Error{Kind: Malformed, Op: r.Op, Host: req.URL.Host, Status: resp.StatusCode,
-			Detail: "answered with invalid JSON: " + err.Error(), Err: err}
+			Detail: "responded with invalid JSON: " + err.Error(), Err: err}
 	}
 	return obj, resp.Header, nil
 }

@@ -68,17 +68,17 @@ func TestJSONMediaTypes(t *testing.T) {
 		{"case does not matter", "Application/JSON", nil, ""},
 		{"a kind of JSON is accepted", "application/jwk-set+json", nil, ""},
 		{"an odd type is accepted from who says so", "text/javascript; charset=UTF-8", []string{"text/javascript"}, ""},
-		{"an odd type is accepted from nobody else", "text/javascript", []string{"text/plain"}, "answered with text/javascript, not JSON"},
-		{"a page is refused", "text/html; charset=utf-8", nil, "answered with text/html, not JSON"},
-		{"text is refused", "text/plain", nil, "answered with text/plain, not JSON"},
-		{"a kind of JSON outside application is refused", "text/x+json", nil, "answered with text/x+json, not JSON"},
-		{"JSON outside application is refused", "text/json", nil, "answered with text/json, not JSON"},
-		{"a form is refused", "application/x-www-form-urlencoded", nil, "answered with application/x-www-form-urlencoded, not JSON"},
-		{"a JWT is refused", "application/jwt", nil, "answered with application/jwt, not JSON"},
-		{"no type is refused", "", nil, "answered without a media type, not JSON"},
-		{"no type is refused even beside an odd one", "", []string{""}, "answered without a media type, not JSON"},
-		{"a broken type is refused", "application/json/x", nil, "answered without a media type, not JSON"},
-		{"a text in place of a type is not repeated", secret + "/" + strings.Repeat("x", 99), nil, "answered without a media type, not JSON"},
+		{"an odd type is accepted from nobody else", "text/javascript", []string{"text/plain"}, "responded with text/javascript, not JSON"},
+		{"a page is refused", "text/html; charset=utf-8", nil, "responded with text/html, not JSON"},
+		{"text is refused", "text/plain", nil, "responded with text/plain, not JSON"},
+		{"a kind of JSON outside application is refused", "text/x+json", nil, "responded with text/x+json, not JSON"},
+		{"JSON outside application is refused", "text/json", nil, "responded with text/json, not JSON"},
+		{"a form is refused", "application/x-www-form-urlencoded", nil, "responded with application/x-www-form-urlencoded, not JSON"},
+		{"a JWT is refused", "application/jwt", nil, "responded with application/jwt, not JSON"},
+		{"no type is refused", "", nil, "responded without a media type, not JSON"},
+		{"no type is refused even beside an odd one", "", []string{""}, "responded without a media type, not JSON"},
+		{"a broken type is refused", "application/json/x", nil, "responded without a media type, not JSON"},
+		{"a text in place of a type is not repeated", secret + "/" + strings.Repeat("x", 99), nil, "responded without a media type, not JSON"},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
@@ -108,15 +108,15 @@ func TestJSONStatus(t *testing.T) {
 		status int
 		want   string
 	}{
-		{"201 is refused", 201, "answered 201 Created"},
-		{"204 is refused", 204, "answered 204 No Content"},
-		{"206 is refused", 206, "answered 206 Partial Content"},
-		{"400 is refused", 400, "answered 400 Bad Request"},
-		{"401 is refused", 401, "answered 401 Unauthorized"},
-		{"404 is refused", 404, "answered 404 Not Found"},
-		{"500 is refused", 500, "answered 500 Internal Server Error"},
-		{"503 is refused", 503, "answered 503 Service Unavailable"},
-		{"a status without a name is refused", 599, "answered 599"},
+		{"201 is refused", 201, "responded with 201 Created"},
+		{"204 is refused", 204, "responded with 204 No Content"},
+		{"206 is refused", 206, "responded with 206 Partial Content"},
+		{"400 is refused", 400, "responded with 400 Bad Request"},
+		{"401 is refused", 401, "responded with 401 Unauthorized"},
+		{"404 is refused", 404, "responded with 404 Not Found"},
+		{"500 is refused", 500, "responded with 500 Internal Server Error"},
+		{"503 is refused", 503, "responded with 503 Service Unavailable"},
+		{"a status without a name is refused", 599, "responded with 599"},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
@@ -139,7 +139,7 @@ func TestJSONStatus(t *testing.T) {
 
 func TestJSONBodies(t *testing.T) {
 	tests := []struct{ name, body, want string }{
-		{"an empty body is refused", "", "answered with invalid JSON: empty"},
+		{"an empty body is refused", "", "responded with invalid JSON: empty"},
 		{"an array is refused", `[]`, "not a JSON object"},
 		{"a duplicate member is refused", `{"issuer":"a","issuer":"s3cr3t"}`, `duplicate member "issuer"`},
 		{"a cut body is refused", `{"issuer":"s3cr3t`, "unexpected end"},
@@ -170,7 +170,7 @@ func TestJSONLimit(t *testing.T) {
 		t.Errorf("a body as large as the limit: %v", err)
 	}
 	_, header, err := fetch.JSON(t.Context(), client, fetch.Request{Op: "keys", URL: srv.URL, Limit: int64(len(body)) - 1})
-	e := wantError(t, err, fetch.TooLarge, "answered with more bytes than the limit allows")
+	e := wantError(t, err, fetch.TooLarge, "responded with more bytes than the limit allows")
 	if e.Op != "keys" || e.Host == "" || e.Status != 200 || header == nil {
 		t.Errorf("got %#v, %v", e, header)
 	}

@@ -61,19 +61,19 @@ func TestBodiesAreCapped(t *testing.T) {
 		{"a gzip bomb is cut after unpacking", nil, func(w http.ResponseWriter, _ *http.Request) {
 			asJSON(w, "gzip")
 			w.Write(packed)
-		}, fetch.TooLarge, "answered with more bytes than the limit allows"},
+		}, fetch.TooLarge, "responded with more bytes than the limit allows"},
 		{"a gzip bomb that nobody asked for is not unpacked", plain, func(w http.ResponseWriter, _ *http.Request) {
 			asJSON(w, "gzip")
 			w.Write(packed)
-		}, fetch.Malformed, "answered in a content encoding that was not requested"},
+		}, fetch.Malformed, "responded in a content encoding that was not requested"},
 		{"another encoding is refused", nil, func(w http.ResponseWriter, _ *http.Request) {
 			asJSON(w, "br")
 			w.Write(packed)
-		}, fetch.Malformed, "answered in a content encoding that was not requested"},
+		}, fetch.Malformed, "responded in a content encoding that was not requested"},
 		{"gzip that is none is refused", nil, func(w http.ResponseWriter, _ *http.Request) {
 			asJSON(w, "gzip")
 			io.WriteString(w, secret+strings.Repeat("x", 100))
-		}, fetch.Malformed, "answered with invalid gzip data"},
+		}, fetch.Malformed, "responded with invalid gzip data"},
 		{"an endless body is cut", nil, func(w http.ResponseWriter, r *http.Request) {
 			asJSON(w, "")
 			for chunk := bytes.Repeat([]byte{' '}, 32<<10); r.Context().Err() == nil; {
@@ -81,11 +81,11 @@ func TestBodiesAreCapped(t *testing.T) {
 					return
 				}
 			}
-		}, fetch.TooLarge, "answered with more bytes than the limit allows"},
+		}, fetch.TooLarge, "responded with more bytes than the limit allows"},
 		{"a body one byte too large is refused", nil, func(w http.ResponseWriter, _ *http.Request) {
 			asJSON(w, "")
 			io.WriteString(w, "{}"+strings.Repeat(" ", fetch.MaxBody-1))
-		}, fetch.TooLarge, "answered with more bytes than the limit allows"},
+		}, fetch.TooLarge, "responded with more bytes than the limit allows"},
 		{"a huge header is refused", nil, hugeHeader, fetch.Network, "request failed"},
 		{"a huge header is refused, where base says nothing", &http.Client{Transport: &http.Transport{}}, hugeHeader, fetch.Network, "request failed"},
 		{"a header above what base allows is refused", &http.Client{Transport: &http.Transport{MaxResponseHeaderBytes: 4 << 10}},
@@ -118,7 +118,7 @@ func TestTheCapHoldsForEveryReader(t *testing.T) {
 	}
 	defer resp.Body.Close()
 	n, err := io.Copy(io.Discard, resp.Body)
-	wantError(t, err, fetch.TooLarge, "answered with more")
+	wantError(t, err, fetch.TooLarge, "responded with more")
 	if n != fetch.MaxBody {
 		t.Errorf("read %d bytes", n)
 	}
@@ -138,7 +138,7 @@ func TestTheCapHoldsForALargeBuffer(t *testing.T) {
 	}
 	defer resp.Body.Close()
 	n, err := resp.Body.Read(make([]byte, 2*fetch.MaxBody))
-	wantError(t, err, fetch.TooLarge, "answered with more")
+	wantError(t, err, fetch.TooLarge, "responded with more")
 	if n != fetch.MaxBody {
 		t.Errorf("read %d bytes", n)
 	}

@@ -1,6 +1,6 @@
-// Package jws takes tokens in JWS compact serialization (RFC 7515, section 7.1) apart, and
-// checks their signatures with one algorithm and one key (RFC 7518, section 3). It does not
-// read the header: the caller, and never the token, decides the algorithm and the key.
+// Package jws parses tokens in JWS compact serialization (RFC 7515, section 7.1), and verifies
+// their signatures with one algorithm and one key (RFC 7518, section 3). It does not read the
+// header: the caller, and never the token, decides the algorithm and the key.
 package jws
 
 import (
@@ -18,12 +18,11 @@ import (
 	"github.com/ginauth/ginauth/internal/base64url"
 )
 
-// Token is a token taken apart. Do not trust Header or Payload until Verify returns
-// true.
+// Token is a parsed token. Do not trust Header or Payload until Verify returns true.
 type Token struct {
 	Header, Payload []byte
-	Compact         []byte // as it was sent
-	signed          []byte // header and payload, as they were sent
+	Compact         []byte // as received
+	signed          []byte // header and payload, as received
 	signature       []byte
 }
 
@@ -87,11 +86,11 @@ func (t *Token) Verify(alg string, key any) bool {
 	return false
 }
 
-// curves say which curve belongs to an algorithm (RFC 7518, 3.4).
+// curves has the curve of each algorithm (RFC 7518, 3.4).
 var curves = map[string]string{"ES256": "P-256", "ES384": "P-384", "ES512": "P-521"}
 
-// verifyECDSA: 3.4: R and S are as long as the curve's order, each, whatever
-// their values.
+// verifyECDSA verifies an ECDSA signature. 3.4: R and S each have the length of the curve's
+// order, for any values.
 func (t *Token) verifyECDSA(alg string, key *ecdsa.PublicKey) bool {
 	size := (key.Curve.Params().BitSize + 7) / 8
 	if key.Curve.Params().Name != curves[alg] || len(t.signature) != 2*size {
@@ -108,7 +107,7 @@ func Hash(alg string) crypto.Hash {
 		return crypto.SHA256
 	case "RS384", "PS384", "ES384":
 		return crypto.SHA384
-	case "RS512", "PS512", "ES512", "EdDSA": // EdDSA's own, with Ed25519
+	case "RS512", "PS512", "ES512", "EdDSA": // the hash that Ed25519 uses
 		return crypto.SHA512
 	}
 	return 0

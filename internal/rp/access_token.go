@@ -68,7 +68,7 @@ func (t *UnverifiedToken) IsFor(audience string) bool { return t.checkAudience(a
 type AccessToken struct {
 	Raw             []byte // as it was sent
 	Issuer, Subject string // Subject is "" without sub
-	ClientID        string // that it was issued to
+	ClientID        string // the client that it was issued to
 	Program         bool   // issued to the client itself, without a user (RFC 6749, section 4.4)
 	Scopes          []string
 	SID, ACR        string
@@ -125,9 +125,9 @@ func (c *Client) VerifyAccessToken(ctx context.Context, t *UnverifiedToken) (*Ac
 	if err != nil {
 		return nil, c.about(err, InvalidToken, "verify access token")
 	}
-	// Keys may have been replaced under the same kid, or have none, and a resource server has
-	// no sign-ins that would find out. Anyone can send a token with a wrong signature: the keys
-	// are fetched for one if they are older than those cause requests at most.
+	// A key may have been replaced under the same kid, or have none, and a resource server has
+	// no sign-ins that would notice. Since anyone can send a token with a wrong signature, such
+	// a token causes a request for the keys only if they are older than accessKeysAge.
 	keys.token = t.raw
 	if keys.used = keys.verifies(keys.keys); keys.used == nil && keys.seen != nil && !fresh(keys.seen.fetched, now, accessKeysAge) {
 		keys.refetch(ctx)
@@ -145,8 +145,8 @@ func (c *Client) VerifyAccessToken(ctx context.Context, t *UnverifiedToken) (*Ac
 
 const accessKeysAge = 30 * time.Second
 
-// accessHeaders caches the headers of verified access tokens: a provider writes one for each
-// of its keys. It saves a tenth of the time that a token takes beside its signature.
+// accessHeaders caches the headers of verified access tokens: a provider writes one for each of
+// its keys. It saves a tenth of the time that a token takes in addition to its signature.
 type accessHeaders struct {
 	known atomic.Pointer[[]knownHeader] // replaced, never changed
 }
@@ -169,7 +169,8 @@ func (a *accessHeaders) read(data []byte) (jwtHeader, error) {
 	}
 	// RFC 9068, 4: "The resource server MUST verify that the "typ" header value is "at+jwt" or
 	// "application/at+jwt" and reject tokens carrying any other value." Keycloak, Microsoft,
-	// Okta and others write JWT, or nothing: those are told from ID tokens by their claims.
+	// Okta and others write JWT, or nothing: those are distinguished from ID tokens by their
+	// claims.
 	return readHeader(data, []string{"at+jwt", "JWT"})
 }
 
@@ -242,12 +243,12 @@ func (t *UnverifiedToken) checkKind(headerTyp string) error {
 // client_id. azp is Keycloak's and Auth0's, cid Okta's, appid Microsoft's.
 var clientClaims = []string{"client_id", "azp", "cid", "appid"}
 
-// ofPeople are claims that tokens without a user do not have. typ is Keycloak's, whose
-// programs have a sub.
+// ofPeople lists claims that only tokens of users have. typ is Keycloak's, whose programs have a
+// sub.
 var ofPeople = []string{"sid", "auth_time", "acr", "amr", "username", "preferred_username", "email", "name", "typ"}
 
-// checkParties: RFC 9068, 2.2, requires sub and client_id. Without the two it cannot be told
-// whether there is a person: the sub of a program's token is its client id with Spring, which
+// checkParties: RFC 9068, 2.2, requires sub and client_id. Without both, tokens of users and of
+// programs cannot be distinguished: in a program's token, sub is the client id at Spring, which
 // writes no client_id by default, and is omitted by Duende.
 func (t *UnverifiedToken) checkParties() error {
 	if !slices.ContainsFunc(clientClaims, func(name string) bool { s, _ := t.claims[name].(string); return s != "" }) {
@@ -259,7 +260,7 @@ func (t *UnverifiedToken) checkParties() error {
 		}
 		return nil
 	}
-	// Keycloak leaves it out of people's tokens without the client scope basic.
+	// Without the client scope basic, Keycloak omits sub from users' tokens.
 	if i := slices.IndexFunc(ofPeople, func(name string) bool { _, has := t.claims[name]; return has }); i >= 0 {
 		return fault("access_token.sub", "the token does not identify its user: it has "+ofPeople[i]+", but no sub", "have the provider put sub into access tokens (Keycloak: the client scope basic)", nil)
 	}
@@ -289,10 +290,10 @@ func (t *UnverifiedToken) checkAudience(audience string) error {
 		"have the client request a token for this API (by scope or resource; Auth0: the audience parameter; Keycloak: an audience mapper), or correct Provider.Audience", nil)
 }
 
-// hasScopeOf stands in for aud in access tokens of Cognito, which have none unless the client
-// asks for a resource, and programs cannot: whether a scope is of this resource server. "Amazon
-// Cognito renders custom scopes in the format resourceServerIdentifier/ScopeName", and a
-// ScopeName has no slash.
+// hasScopeOf replaces the check of aud for access tokens of Cognito, which have no aud unless
+// the client requests a resource, as programs cannot. It reports whether the token has a scope
+// of this resource server. "Amazon Cognito renders custom scopes in the format
+// resourceServerIdentifier/ScopeName", and a ScopeName has no slash.
 // https://docs.aws.amazon.com/cognito-user-identity-pools/latest/APIReference/API_ResourceServerScopeType.html
 func (t *UnverifiedToken) hasScopeOf(audience string) bool {
 	if _, there := t.claims["aud"]; there || t.claims["token_use"] != "access" {
@@ -304,7 +305,7 @@ func (t *UnverifiedToken) hasScopeOf(audience string) bool {
 	})
 }
 
-// checkAccessTimes: RFC 9068, 2.2, requires exp and iat. Revocations go by iat.
+// checkAccessTimes: RFC 9068, 2.2, requires exp and iat. Revocations are compared with iat.
 func (t *UnverifiedToken) checkAccessTimes(now time.Time) error {
 	var ok bool
 	switch t.exp, ok = strictjson.NumericDate(t.claims["exp"]); {
@@ -351,13 +352,13 @@ func (u *UnverifiedToken) read(raw []byte) *AccessToken {
 	}
 	username := text("preferred_username")
 	for _, name := range []string{"sid", "session_state", "auth_time"} {
-		if claims[name] != nil { // a person has signed in, who may be called like a service account
+		if claims[name] != nil { // a user has signed in, whose name may look like that of a service account
 			username = ""
 		}
 	}
 	t.Program = t.isProgram(text("idtyp"), claims["gty"]) || t.isServiceAccount(text("typ"), text("jti"), username)
-	// The sub of Okta's access tokens is what the person signs in with, which changes hands. uid
-	// is the sub of their ID tokens, and only in people's tokens.
+	// The sub of Okta's access tokens is the login name, which can be reassigned. uid is the sub
+	// of the user's ID tokens, and is only in users' tokens.
 	if uid := text("uid"); uid != "" && text("cid") != "" && strings.HasPrefix(text("jti"), "AT.") {
 		t.Subject, t.Claims = uid, maps.Clone(claims)
 		t.Claims["sub"] = uid
@@ -365,10 +366,10 @@ func (u *UnverifiedToken) read(raw []byte) *AccessToken {
 	return t
 }
 
-// isProgram reports whether the token was issued to the client itself, without a user. RFC
-// 9068, 2.2: of a grant without a person "the value of "sub" SHOULD correspond to an
-// identifier the authorization server uses to indicate the client application". RFC 9700,
-// 4.15, warns of a client that chooses its id so that it looks like a person's.
+// isProgram reports whether the token was issued to the client itself, without a user. RFC 9068,
+// 2.2: for a grant without a user, "the value of "sub" SHOULD correspond to an identifier the
+// authorization server uses to indicate the client application". RFC 9700, 4.15, warns of a
+// client that chooses its id so that it looks like a user's.
 func (t *AccessToken) isProgram(idtyp string, gty any) bool {
 	switch {
 	case t.Subject == "", t.Subject == t.ClientID: // Duende; oidc-provider, Okta, Spring
@@ -389,10 +390,10 @@ func (t *AccessToken) isProgram(idtyp string, gty any) bool {
 	return gty == "client-credentials" || gty == "client_credentials"
 }
 
-// isServiceAccount is isProgram for Keycloak, whose programs have an account each. It is told
-// by its user name, in lower case, if the client has the scope profile; by the address of the
-// program, if it has the scope service_account; by the grant, which newer versions write into
-// jti: "trrtcc:…". Elsewhere people choose their user names.
+// isServiceAccount is isProgram for Keycloak, where each program has an account. It is
+// recognized by its user name, in lower case, if the client has the scope profile; by the claim
+// clientAddress, if the client has the scope service_account; or by the grant, which newer
+// versions write into jti: "trrtcc:…". At other providers users choose their user names.
 // https://github.com/keycloak/keycloak/blob/main/services/src/main/java/org/keycloak/protocol/oidc/encode/DefaultTokenContextEncoderProvider.java
 func (t *AccessToken) isServiceAccount(typ, jti, username string) bool {
 	if typ != "Bearer" || t.ClientID == "" {

@@ -109,7 +109,7 @@ func New(cfg Config, before ...*Client) *Client {
 	watched.Transport = watcher{cfg.HTTP.Transport, c.silent}
 	c.cfg.HTTP = &watched
 	switch {
-	// Without discovery, the configured endpoints are the metadata for good: a document, which the
+	// Without discovery, the configured endpoints are the final metadata: a document, which the
 	// provider may not have, is never requested.
 	case !c.discovers():
 		if err := c.adopt(known); err != nil { // impossible: the caller has validated every address

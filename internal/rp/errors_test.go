@@ -370,11 +370,11 @@ func TestStatusAndHost(t *testing.T) {
 		{pathToken, 200, "text/html", rp.BadTokenResponse, "token.media_type", "text/html"},
 		{pathUserinfo, 404, "text/html", rp.ProviderUnavailable, "http.not_found", ""},
 		{pathUserinfo, 503, "text/html", rp.ProviderUnavailable, "http.status", "503"},
-		{pathUserinfo, 200, "text/plain", rp.ProviderUnavailable, "http.media_type", "it answered with text/plain"},
-		{pathUserinfo, 200, "", rp.ProviderUnavailable, "http.media_type", "it answered without a media type"},
-		{pathUserinfo, 200, "text/<b>", rp.ProviderUnavailable, "http.media_type", "it answered without a media type"},
+		{pathUserinfo, 200, "text/plain", rp.ProviderUnavailable, "http.media_type", "it responded with text/plain"},
+		{pathUserinfo, 200, "", rp.ProviderUnavailable, "http.media_type", "it responded without a media type"},
+		{pathUserinfo, 200, "text/<b>", rp.ProviderUnavailable, "http.media_type", "it responded without a media type"},
 		{pathKeys, 500, "text/html", rp.ProviderUnavailable, "http.status", "500"},
-		{pathKeys, 200, "text/html", rp.ProviderUnavailable, "http.media_type", "it answered with text/html"},
+		{pathKeys, 200, "text/html", rp.ProviderUnavailable, "http.media_type", "it responded with text/html"},
 	} {
 		p.on(tt.path, func(w http.ResponseWriter, _ *http.Request) {
 			w.Header()["Content-Type"] = nil

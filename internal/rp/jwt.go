@@ -220,7 +220,7 @@ func (c *Client) keysFor(ctx context.Context, m *metadata, kid, alg string, want
 		}
 		return nil, fault("jwt.algorithm", fmt.Sprintf("the token is signed with algorithm %.20q; expected one of %q", alg, want.algs), fix, nil)
 	}
-	// The token is not at fault if the keys cannot be had: the error is the provider's.
+	// If the keys cannot be fetched, the token is not at fault: the error is the provider's.
 	keys := &candidates{set: m.keys, seen: m.keys.held.Load(), kid: kid, alg: alg, from: want.from}
 	var err error
 	if keys.keys, err = m.keys.find(ctx, kid, alg, want.from); err != nil {
@@ -250,9 +250,9 @@ func (k *candidates) VerifySignature(ctx context.Context, _ string) ([]byte, err
 	if !k.signed(ctx) {
 		return nil, fmt.Errorf("none of %d keys matches", len(k.keys))
 	}
-	// RFC 7519, 4: "JWT parsers MUST either reject JWTs with duplicate Claim Names or use a
-	// JSON parser that returns only the lexically last duplicate member name". go-oidc does
-	// the latter; what comes after it may do neither.
+	// RFC 7519, 4: "JWT parsers MUST either reject JWTs with duplicate Claim Names or use a JSON
+	// parser that returns only the lexically last duplicate member name". go-oidc does the
+	// latter; later programs may do neither.
 	if k.claims, k.notJSON = strictjson.Object(k.token.Payload); k.notJSON != nil {
 		return nil, k.notJSON
 	}
@@ -261,8 +261,8 @@ func (k *candidates) VerifySignature(ctx context.Context, _ string) ([]byte, err
 	if len(k.claims) == sent && k.claims["_claim_names"] == nil && k.claims["_claim_sources"] == nil {
 		return k.token.Payload, nil
 	}
-	// Core, 5.6: "Support for Aggregated Claims and Distributed Claims is OPTIONAL."
-	// Microsoft sends _claim_names where a person is in too many groups for the token.
+	// Core, 5.6: "Support for Aggregated Claims and Distributed Claims is OPTIONAL." Microsoft
+	// sends _claim_names if a user is in too many groups for the token.
 	checked := maps.Clone(k.claims)
 	delete(checked, "_claim_names")
 	delete(checked, "_claim_sources")

@@ -35,11 +35,11 @@ type Refreshed struct {
 	Claims map[string]any // of its ID token; nil without one
 }
 
-// Refresh sends a refresh token, once. The error code StepUpRequired means that the refresh token
-// is no longer valid, or does not cover the request: the user has to return to the provider. After
-// any other error the refresh token may or may not have been spent. If the error comes with a
-// Refreshed, the keys for the ID token could not be fetched; the Refreshed then has only the
-// refresh token to use next.
+// Refresh sends a refresh token, once. The error code StepUpRequired means that the refresh
+// token is no longer valid, or does not cover the request: the user must return to the provider.
+// After any other error the refresh token may or may not have been spent. If the error comes
+// with a Refreshed, the keys for the ID token could not be fetched; the Refreshed then has only
+// the refresh token to use next.
 func (c *Client) Refresh(ctx context.Context, r RefreshRequest) (*Refreshed, error) {
 	m, err := c.metadata(ctx)
 	if err != nil {

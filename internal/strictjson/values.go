@@ -84,9 +84,9 @@ func isInteger(s string) bool {
 const maxDate = 253_370_764_800
 
 // NumericDate returns the time of a NumericDate (RFC 7519, section 2): seconds since 1970, with
-// fractions, cut to the nanosecond. It refuses strings, and times outside the years 1970 to 9998.
-// It uses no floats: the conversion of a float64 that is too large for an int64 depends on the
-// processor.
+// fractions, truncated to nanoseconds. It rejects strings, and times outside the years 1970 to
+// 9998. It uses no floats: the conversion of a float64 that is too large for an int64 depends on
+// the processor.
 func NumericDate(v any) (time.Time, bool) {
 	n, _ := v.(json.Number) // "" for other types, which is not a number
 	sec, nanos, ok := seconds(string(n))

@@ -18,7 +18,7 @@ import (
 )
 
 const (
-	keyPrefix  = "shop_" // says whose key it is, to people and to scanners that look for leaked ones
+	keyPrefix  = "shop_" // identifies the application's keys, for users and for secret scanners
 	shownChars = len(keyPrefix) + 8
 	keyLength  = len(keyPrefix) + 43 // 32 bytes in base64
 	keysEach   = 20
@@ -66,7 +66,7 @@ func hash(raw string) []byte {
 
 var errTooMany = errors.New("there are too many keys: revoke one")
 
-// create makes a key of a user. It returns the key, which cannot be recovered later.
+// create makes a key for a user. It returns the key, which cannot be recovered later.
 func (k *keys) create(ctx context.Context, owner *ginauth.User, name string, scopes []string, life time.Duration) (string, error) {
 	random := make([]byte, 32)
 	rand.Read(random) // never fails
@@ -84,7 +84,7 @@ func (k *keys) create(ctx context.Context, owner *ginauth.User, name string, sco
 	return raw, nil
 }
 
-// of lists the keys of a user, the newest first.
+// of lists the keys of a user, newest first.
 func (k *keys) of(ctx context.Context, owner *ginauth.User) ([]key, error) {
 	rows, err := k.db.QueryContext(ctx, `SELECT shown, name, scopes, created, expires, last_used FROM keys
 		WHERE issuer = ? AND subject = ? ORDER BY created DESC, shown`, owner.Issuer, owner.Subject)
@@ -109,14 +109,14 @@ func (k *keys) of(ctx context.Context, owner *ginauth.User) ([]key, error) {
 	return all, rows.Err()
 }
 
-// revoke deletes a key, if it is the user's own. The next request with it is refused.
+// revoke deletes a key, if it belongs to the user. The next request with it is rejected.
 func (k *keys) revoke(ctx context.Context, owner *ginauth.User, shown string) error {
 	_, err := k.db.ExecContext(ctx, `DELETE FROM keys WHERE shown = ? AND issuer = ? AND subject = ?`, shown, owner.Issuer, owner.Subject)
 	return err
 }
 
-// authenticate is Hooks.Authenticate. A good, an expired and an unknown key take the same work,
-// one hash and one search in an index, so that the time of an answer says nothing about keys.
+// authenticate is Hooks.Authenticate. Valid, expired and unknown keys take the same work, one
+// hash and one index lookup, so that the response time reveals nothing about keys.
 func (k *keys) authenticate(c *gin.Context) (*ginauth.User, error) {
 	raw := bearer(c.Request)
 	if !strings.HasPrefix(raw, keyPrefix) {
@@ -137,7 +137,7 @@ func (k *keys) authenticate(c *gin.Context) (*ginauth.User, error) {
 	if err != nil {
 		return nil, err // 503: the key could not be checked
 	}
-	if now.Unix()-used >= 60 { // a write for each request would cost more than the request
+	if now.Unix()-used >= 60 { // a write at each request would cost more than the request
 		if _, err := k.db.ExecContext(ctx, `UPDATE keys SET last_used = ? WHERE hash = ?`, now.Unix(), sum); err != nil {
 			log.Print("last use of ", raw[:shownChars], ": ", err)
 		}
@@ -153,7 +153,7 @@ func bearer(r *http.Request) string {
 		return ""
 	}
 	scheme, token, _ := strings.Cut(lines[0], " ")
-	if !strings.EqualFold(scheme, "Bearer") { // RFC 9110, 11.1: in upper or lower case
+	if !strings.EqualFold(scheme, "Bearer") { // RFC 9110, 11.1: case-insensitive
 		return ""
 	}
 	return strings.TrimSpace(token)

@@ -1,4 +1,4 @@
-// Command apikeys has API keys of the application's own beside sessions and access tokens:
+// Command apikeys accepts the application's own API keys beside sessions and access tokens:
 // see docs/api-keys.md. Open http://localhost:8080/keys.
 package main
 
@@ -25,7 +25,7 @@ func main() {
 	}
 	demo := idp.Client("demo")
 	demo.Audience = base                                    // the provider's access tokens are accepted, too
-	demo.AuthParams = map[string]string{"max_age": "86400"} // so that it says when people authenticated, which MaxAge goes by
+	demo.AuthParams = map[string]string{"max_age": "86400"} // so that the ID token has auth_time, which MaxAge checks
 	all, err := openKeys("keys.db", time.Now)
 	if err != nil {
 		log.Fatal(err)
@@ -50,7 +50,7 @@ func application(opts ginauth.Options, all *keys) (*gin.Engine, error) {
 	app.POST("/orders", auth.RequireAuth(ginauth.HasScope("orders:write")), func(c *gin.Context) {
 		c.JSON(http.StatusCreated, gin.H{"of": ginauth.CurrentUser(c).Subject})
 	})
-	// No HasScope: a key or a token cannot make keys.
+	// No HasScope: keys cannot be created with a key or a token.
 	page := app.Group("/keys", auth.RequireAuth(ginauth.MaxAge(10*time.Minute)))
 	s := &site{all}
 	page.GET("", func(c *gin.Context) { s.show(c, http.StatusOK, "", "") })
@@ -66,7 +66,7 @@ var (
 	days   = []int{7, 30, 90}
 )
 
-// create makes a key. Only the answer to this form shows it.
+// create makes a key. Only the response to this form shows it.
 func (s *site) create(c *gin.Context) {
 	name, asked := strings.TrimSpace(c.PostForm("name")), c.PostFormArray("scope")
 	life, _ := strconv.Atoi(c.PostForm("days"))
@@ -106,7 +106,7 @@ func (s *site) show(c *gin.Context, status int, raw, problem string) {
 		return
 	}
 	c.Header("Content-Type", "text/html; charset=utf-8")
-	c.Header("X-Frame-Options", "DENY") // a page that framed this one could have people click on Revoke
+	c.Header("X-Frame-Options", "DENY") // a page that framed this one could trick users into clicking on Revoke
 	c.Status(status)
 	if err := keysPage.Execute(c.Writer, gin.H{"Keys": all, "New": raw, "Problem": problem, "Scopes": scopes, "Days": days}); err != nil {
 		log.Print(err)

@@ -22,7 +22,7 @@ import (
 	"github.com/ginauth/ginauth/authtest"
 )
 
-// clock is set by hand.
+// clock is advanced by the test.
 type clock struct {
 	mu sync.Mutex
 	at time.Time
@@ -45,7 +45,7 @@ type setting struct {
 	clock   *clock
 	idp     *authtest.Provider
 	keys    *keys
-	folder  string // of the database
+	folder  string // that contains the database
 }
 
 func start(t *testing.T) *setting {
@@ -75,7 +75,7 @@ func start(t *testing.T) *setting {
 	return s
 }
 
-// opens opens the page of keys in a browser whose person is subject.
+// opens opens the keys page in a browser that is signed in as subject.
 func (s *setting) opens(t *testing.T, b *authtest.Browser, subject string) *authtest.Page {
 	t.Helper()
 	s.idp.SignInAs(subject)
@@ -91,7 +91,7 @@ var (
 	aNewKey  = url.Values{"name": {"nightly report"}, "scope": {"orders:read"}, "days": {"7"}}
 )
 
-// makes has a key made on the page.
+// makes creates a key on the page.
 func (s *setting) makes(t *testing.T, b *authtest.Browser, subject string) string {
 	t.Helper()
 	p, err := b.SubmitForm(s.opens(t, b, subject), "Create key", aNewKey)
@@ -126,7 +126,7 @@ func (s *setting) status(t *testing.T, path, authorization string) int {
 	return response.StatusCode
 }
 
-// A key is shown once, and is nowhere afterwards: not on the page, and not in the database.
+// A key is shown once. Afterwards it appears neither on the page nor in the database.
 func TestAKeyIsShownOnce(t *testing.T) {
 	s, b := start(t), authtest.NewBrowser()
 	raw := s.makes(t, b, "ada")
@@ -179,7 +179,7 @@ func TestWhatAKeyPermits(t *testing.T) {
 	if err != nil || p.Status != http.StatusCreated {
 		t.Errorf("a session: %v %d", err, p.Status)
 	}
-	// Beside a bad key the session does not count.
+	// The session is ignored if the request also has an invalid key.
 	p, err = b.Fetch(authtest.At(s.address+"/keys"), "GET", s.address+"/orders", http.Header{"Authorization": {"Bearer " + keyPrefix + strings.Repeat("x", 43)}}, "")
 	if err != nil || p.Status != http.StatusUnauthorized {
 		t.Errorf("a bad key beside a session: %v %d", err, p.Status)
@@ -227,7 +227,7 @@ func TestARevokedKeyIsRefusedAtOnce(t *testing.T) {
 	s.makes(t, other, "grace")
 	p, err := other.Submit(s.opens(t, other, "grace"), s.address+"/keys/revoke", url.Values{"key": {raw[:shownChars]}})
 	if err != nil || p.Status != http.StatusOK || s.status(t, "/orders", "Bearer "+raw) != http.StatusOK {
-		t.Errorf("another person has revoked it: %v %d", err, p.Status)
+		t.Errorf("another user revoked the key: %v %d", err, p.Status)
 	}
 	if p, err = b.SubmitForm(s.opens(t, b, "ada"), "Revoke nightly report", nil); err != nil || strings.Contains(p.Text(), raw[:shownChars]) {
 		t.Errorf("%v %s", err, p.Text())
@@ -262,17 +262,17 @@ func TestTheLastUseIsWrittenOnceAMinute(t *testing.T) {
 	}
 }
 
-// The page is for somebody who proved within ten minutes who they are, and for its own forms.
+// The page requires a sign-in within the last ten minutes, and accepts only its own forms.
 func TestThePageIsGuarded(t *testing.T) {
 	s, b := start(t), authtest.NewBrowser()
 	s.makes(t, b, "ada")
 	p, err := b.Submit(authtest.At("https://evil.example/"), s.address+"/keys", aNewKey)
 	if err != nil || p.Status == http.StatusOK {
-		t.Errorf("a form of another site: %v %d", err, p.Status)
+		t.Errorf("a form from another site: %v %d", err, p.Status)
 	}
 	p, err = b.Submit(authtest.At("http://localhost:9999/"), s.address+"/keys", aNewKey) // with the cookie: ports are one site
 	if err != nil || p.Status != http.StatusForbidden {
-		t.Errorf("a form of another origin: %v %d", err, p.Status)
+		t.Errorf("a form from another origin: %v %d", err, p.Status)
 	}
 	s.clock.advance(11 * time.Minute)
 	asked := s.idp.Count(authtest.Authorize)
@@ -282,7 +282,7 @@ func TestThePageIsGuarded(t *testing.T) {
 	}
 	p = s.opens(t, b, "ada")
 	if form := s.idp.LastRequest(authtest.Authorize).Form; s.idp.Count(authtest.Authorize) != asked+1 || form.Get("max_age") == "" {
-		t.Errorf("the person was not asked to authenticate again: %v", form)
+		t.Errorf("the user did not have to authenticate again: %v", form)
 	}
 	if n := strings.Count(p.Text(), "Revoke nightly report"); n != 1 {
 		t.Errorf("there are %d keys: %s", n, p.Text())
@@ -327,7 +327,7 @@ func TestFormsThatAreRefused(t *testing.T) {
 	}
 }
 
-// What a good, an unknown and an expired key cost.
+// The cost of a valid, an unknown and an expired key.
 func BenchmarkKeys(b *testing.B) {
 	gin.SetMode(gin.TestMode)
 	k := &clock{at: time.Now()}

@@ -1,5 +1,4 @@
-// Command cli is a command line tool that calls an API as the person who signed in with it:
-// see docs/cli.md.
+// Command cli is a command line tool that calls an API as its signed-in user: see docs/cli.md.
 package main
 
 import (
@@ -39,14 +38,14 @@ func main() {
 }
 
 type tool struct {
-	api        string // where the API is, without a slash at the end
-	clientID   string // of the tool, at the provider: a public client that may use the device flow
+	api        string // URL of the API, without a trailing slash
+	clientID   string // the tool's client ID at the provider: a public client with the device flow enabled
 	scopes     []string
 	file       string
 	out, notes io.Writer
 }
 
-// client follows no redirects: they could take a token to where it does not belong.
+// client follows no redirects: they could send a token to another server.
 var client = &http.Client{
 	Timeout:       30 * time.Second,
 	CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
@@ -65,7 +64,8 @@ func (t *tool) run(ctx context.Context, args []string) error {
 	return errors.New("write one of: orders login, orders list, orders logout")
 }
 
-// server is what the tool needs to know of the authorization server (RFC 8414, RFC 8628).
+// server is the part of the authorization server's metadata that the tool needs (RFC 8414,
+// RFC 8628).
 type server struct {
 	Issuer string `json:"issuer"`
 	Device string `json:"device_authorization_endpoint"`
@@ -73,7 +73,8 @@ type server struct {
 	Revoke string `json:"revocation_endpoint"`
 }
 
-// discover asks the API which authorization server to use, and that one for its addresses.
+// discover reads the API's metadata for its authorization server, and that server's metadata
+// for its endpoints.
 func (t *tool) discover(ctx context.Context) (*server, error) {
 	var api struct {
 		Resource string   `json:"resource"`
@@ -82,7 +83,7 @@ func (t *tool) discover(ctx context.Context) (*server, error) {
 	if err := get(ctx, t.api+"/.well-known/oauth-protected-resource", &api); err != nil {
 		return nil, err
 	}
-	// RFC 9728, 3.3: the metadata of one API must not be taken for that of another.
+	// RFC 9728, 3.3: the metadata must be that of this API, not of another.
 	if api.Resource != t.api || len(api.Servers) == 0 {
 		return nil, fmt.Errorf("%s does not say where to sign in", t.api)
 	}
@@ -99,7 +100,7 @@ func (t *tool) discover(ctx context.Context) (*server, error) {
 	return &s, errors.Join(encrypted(s.Device), encrypted(s.Token), encrypted(s.Revoke))
 }
 
-// get reads JSON from an address.
+// get reads JSON from a URL.
 func get(ctx context.Context, address string, v any) error {
 	if err := encrypted(address); err != nil {
 		return err
@@ -119,7 +120,7 @@ func get(ctx context.Context, address string, v any) error {
 	return json.NewDecoder(io.LimitReader(response.Body, 1<<20)).Decode(v)
 }
 
-// encrypted refuses an address to which a token would travel in the clear.
+// encrypted rejects URLs that would receive a token unencrypted.
 func encrypted(address string) error {
 	u, err := url.Parse(address)
 	if err != nil {
@@ -135,11 +136,11 @@ func encrypted(address string) error {
 func (t *tool) config(device, token string) *oauth2.Config {
 	return &oauth2.Config{ClientID: t.clientID, Scopes: t.scopes, Endpoint: oauth2.Endpoint{
 		DeviceAuthURL: device, TokenURL: token,
-		AuthStyle: oauth2.AuthStyleInParams, // there is no secret; trying both ways would ask the server twice as often as it allows
+		AuthStyle: oauth2.AuthStyleInParams, // public client; trying both styles would poll the server twice as often as it allows
 	}}
 }
 
-// login signs a person in with the device flow (RFC 8628).
+// login signs the user in with the device flow (RFC 8628).
 func (t *tool) login(ctx context.Context) error {
 	s, err := t.discover(ctx)
 	if err != nil {
@@ -159,7 +160,7 @@ func (t *tool) login(ctx context.Context) error {
 	return t.locked(ctx, func() error { return t.save(&saved{API: t.api, TokenURL: s.Token, RevokeURL: s.Revoke, Token: token}) })
 }
 
-// explain says what an error of the authorization server means for the person.
+// explain translates an error of the authorization server for the user.
 func explain(err error) error {
 	e, _ := errors.AsType[*oauth2.RetrieveError](err)
 	switch {
@@ -175,7 +176,7 @@ func explain(err error) error {
 	return fmt.Errorf("the authorization server refused: %s %s", e.ErrorCode, e.ErrorDescription)
 }
 
-var errSignIn = errors.New("you are not signed in, or not any more: orders login")
+var errSignIn = errors.New("you are not signed in, or the sign-in has ended: run orders login")
 
 // list calls the API.
 func (t *tool) list(ctx context.Context) error {
@@ -204,7 +205,7 @@ func (t *tool) list(ctx context.Context) error {
 	return fmt.Errorf("%s: %s", t.api, response.Status)
 }
 
-// logout forgets the token, and has the authorization server forget it (RFC 7009).
+// logout deletes the token, and revokes it at the authorization server (RFC 7009).
 func (t *tool) logout(ctx context.Context) error {
 	var s *saved
 	err := t.locked(ctx, func() (err error) {

@@ -24,12 +24,12 @@ import (
 	"github.com/ginauth/ginauth/authtest"
 )
 
-// setting is an API, its provider, and a tool without a sign-in.
+// setting is an API, its provider, and a signed-out tool.
 type setting struct {
 	tool    *tool
 	idp     *authtest.Provider
 	out     *bytes.Buffer
-	instead atomic.Pointer[http.HandlerFunc] // answers in place of the API
+	instead atomic.Pointer[http.HandlerFunc] // responds in place of the API
 }
 
 // forward moves a provider's clock.
@@ -107,7 +107,7 @@ func (s *setting) fails(t *testing.T, command, want string) {
 	}
 }
 
-// expires makes the tool take every access token for one that is about to expire.
+// expires makes the tool treat every access token as about to expire.
 func (s *setting) expires() {
 	s.idp.EditToken(func(answer map[string]any) { answer["expires_in"] = 1 })
 }
@@ -125,7 +125,7 @@ func (s *setting) saved(t *testing.T) saved {
 	return v
 }
 
-// A person types the code on the provider's page, and the tool calls the API as that person.
+// A user enters the code on the provider's page, and the tool calls the API as that user.
 func TestSigningInWithTheDeviceFlow(t *testing.T) {
 	t.Parallel()
 	s := start(t)
@@ -161,7 +161,7 @@ func TestSigningInWithTheDeviceFlow(t *testing.T) {
 	}
 	s.run(t, "list")
 	if s.out.String() != "orders of ada\n" {
-		t.Errorf("the API says %q", s.out)
+		t.Errorf("the API responded %q", s.out)
 	}
 	for name, want := range map[string]os.FileMode{s.tool.file: 0o600, filepath.Dir(s.tool.file): 0o700 | os.ModeDir} {
 		if info, err := os.Stat(name); err != nil || runtime.GOOS != "windows" && info.Mode() != want {
@@ -173,8 +173,8 @@ func TestSigningInWithTheDeviceFlow(t *testing.T) {
 	}
 }
 
-// Several processes at once refresh an expired token one after the other: with a token that
-// was replaced, the provider would end the sign-in.
+// Concurrent processes refresh an expired token one after another: using a replaced refresh
+// token would make the provider end the sign-in.
 func TestAnExpiredTokenIsRefreshed(t *testing.T) {
 	t.Parallel()
 	s := start(t)
@@ -201,7 +201,7 @@ func TestAnExpiredTokenIsRefreshed(t *testing.T) {
 	asked = s.idp.Count(authtest.Token)
 	s.run(t, "list")
 	if s.idp.Count(authtest.Token) != asked {
-		t.Error("a token that is good was refreshed")
+		t.Error("a valid token was refreshed")
 	}
 }
 
@@ -238,11 +238,11 @@ func TestDeniedAndLate(t *testing.T) {
 	s.tool.scopes = []string{"everything"}
 	s.fails(t, "login", "invalid_scope")
 	if _, err := os.Stat(s.tool.file); err == nil {
-		t.Error("there is a token all the same")
+		t.Error("a token was saved")
 	}
 }
 
-// A tool that believed any metadata would send its person to the page of an attacker.
+// A tool that accepted any metadata would send its user to an attacker's page.
 func TestMetadataThatIsRefused(t *testing.T) {
 	t.Parallel()
 	s := start(t)
@@ -272,7 +272,7 @@ func TestMetadataThatIsRefused(t *testing.T) {
 		}
 	}
 	if s.idp.Count(authtest.DeviceAuthorization) != 0 {
-		t.Error("a sign-in began")
+		t.Error("a sign-in was started")
 	}
 }
 
@@ -285,7 +285,7 @@ func TestTheTokenStaysWhereItBelongs(t *testing.T) {
 	s.instead.Store(&elsewhere)
 	s.fails(t, "list", "302")
 	if s.idp.EvilRequests() != 0 {
-		t.Error("the token was taken elsewhere")
+		t.Error("the token was sent to another server")
 	}
 	s.instead.Store(nil)
 	other := *s.tool

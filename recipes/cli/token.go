@@ -15,8 +15,8 @@ import (
 	"golang.org/x/oauth2"
 )
 
-// saved is what the file has. The token goes to this API alone, and is refreshed at this
-// address alone, whatever the API says later.
+// saved is the content of the file. The token is sent only to this API, and refreshed only at
+// this endpoint, even if the API's metadata changes later.
 type saved struct {
 	API       string        `json:"api"`
 	TokenURL  string        `json:"token_url"`
@@ -24,7 +24,7 @@ type saved struct {
 	Token     *oauth2.Token `json:"token"`
 }
 
-// token returns an access token that is good for ten seconds at least.
+// token returns an access token that is valid for at least ten seconds.
 func (t *tool) token(ctx context.Context) (token *oauth2.Token, err error) {
 	err = t.locked(ctx, func() error {
 		s, err := t.load()
@@ -47,9 +47,9 @@ func (t *tool) token(ctx context.Context) (token *oauth2.Token, err error) {
 	return token, err
 }
 
-// locked runs f while no other process of the tool has the file. Two of them that refreshed
-// one token would end the sign-in: the authorization server takes the second use of a
-// refresh token for that of a thief (RFC 9700, 4.14.2).
+// locked runs f while holding the file's lock. If two processes refreshed the same token, the
+// sign-in would end: the authorization server treats the second use of a refresh token as
+// theft (RFC 9700, 4.14.2).
 func (t *tool) locked(ctx context.Context, f func() error) error {
 	if err := os.MkdirAll(filepath.Dir(t.file), 0o700); err != nil {
 		return err
@@ -87,7 +87,7 @@ func (t *tool) load() (*saved, error) {
 	return &s, nil
 }
 
-// save replaces the file at once: an interrupted process leaves the old token or the new one.
+// save replaces the file atomically: an interrupted process leaves the old token or the new one.
 func (t *tool) save(s *saved) error {
 	text, err := json.Marshal(s)
 	if err != nil {

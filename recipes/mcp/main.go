@@ -1,4 +1,4 @@
-// Command mcp is an MCP server that people sign in to with their MCP client: see docs/mcp.md.
+// Command mcp is an MCP server whose users sign in with their MCP client: see docs/mcp.md.
 package main
 
 import (
@@ -46,22 +46,22 @@ func application(opts ginauth.Options) (*gin.Engine, error) {
 	return app, nil
 }
 
-// withUser passes the user of each request, as the guard has admitted it, to the SDK.
+// withUser passes the user whom the guard admitted to the SDK, at each request.
 func withUser(next http.Handler) http.Handler {
 	verify := func(_ context.Context, _ string, r *http.Request) (*auth.TokenInfo, error) {
 		user := ginauth.CurrentUser(r.Context())
 		if user == nil || user.Grant == nil {
 			return nil, auth.ErrInvalidToken
 		}
-		// UserID ties the SDK's sessions, if it keeps some, to one person.
+		// UserID binds the SDK's sessions, if it keeps any, to one user.
 		return &auth.TokenInfo{UserID: user.ID(), Scopes: user.Grant.Scopes, Extra: map[string]any{"user": user}}, nil
 	}
-	// The guard has looked at the token's expiry.
+	// The guard has checked the token's expiry.
 	return auth.RequireBearerToken(verify, &auth.RequireBearerTokenOptions{AllowMissingExpiration: true})(next)
 }
 
-// userOf returns the user of the request that a call came with. The context of a tool is that
-// of the SDK's session, which another token may have begun: do not ask it for the user.
+// userOf returns the user of the request that contained the call. The context of a tool belongs
+// to the SDK's session, which may have begun with another token: do not read the user from it.
 func userOf(call *mcp.CallToolRequest) *ginauth.User {
 	return call.Extra.TokenInfo.Extra["user"].(*ginauth.User)
 }

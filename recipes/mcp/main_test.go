@@ -222,8 +222,8 @@ func TestEachCallHasItsOwnUser(t *testing.T) {
 	}
 }
 
-// An SDK that keeps sessions refuses one that another person's token began, and a tool sees
-// the user of the request, not of the session's first one.
+// An SDK that keeps sessions rejects the session of another user's token, and a tool sees
+// the user of the request, not of the session's first request.
 func TestSessionsOfTheSDKBelongToOnePerson(t *testing.T) {
 	endpoint, idp := start(t)
 	server := newServer(new(notebooks))
@@ -261,7 +261,7 @@ func TestSessionsOfTheSDKBelongToOnePerson(t *testing.T) {
 		t.Errorf("the tool sees the scopes %q", got.Notes)
 	}
 	if user := began.Load(); session.ID() == "" || user == nil || len(user.Grant.Scopes) != 2 {
-		t.Errorf("CurrentUser(ctx) is not that of the session's first request any more, and userOf is not needed: %+v", user)
+		t.Errorf("CurrentUser(ctx) is no longer the user of the session's first request, so userOf is unnecessary: %+v", user)
 	}
 	b.use(token("grace"))
 	if result, err := session.CallTool(t.Context(), &mcp.CallToolParams{Name: "scopes"}); err == nil {

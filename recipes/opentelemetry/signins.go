@@ -13,7 +13,7 @@ import (
 	"go.opentelemetry.io/otel/trace"
 )
 
-// observe returns what to set as Hooks.OnEvent: it counts each event, and adds
+// observe returns a function for Hooks.OnEvent that counts each event, and adds
 // it to the span of its request.
 func observe() (func(context.Context, ginauth.Event), error) {
 	meter := otel.Meter("github.com/ginauth/ginauth")
@@ -40,8 +40,8 @@ func observe() (func(context.Context, ginauth.Event), error) {
 	}, nil
 }
 
-// tracedClient returns what to set as Options.HTTPClient: a span for each
-// request to a provider. Providers are not told the ids of our traces.
+// tracedClient returns a client for Options.HTTPClient that records a span for each
+// request to a provider. It sends no trace ids to providers.
 func tracedClient() *http.Client {
 	transport := http.DefaultTransport.(*http.Transport).Clone()
 	transport.MaxResponseHeaderBytes = 64 << 10

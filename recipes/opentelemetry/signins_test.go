@@ -22,8 +22,7 @@ import (
 	"go.opentelemetry.io/otel/trace"
 )
 
-// observed is what a collector gets of a sign-in that succeeds, and of one that
-// fails.
+// observed is what a collector receives from a successful and a failed sign-in.
 type observed struct {
 	idp     *authtest.Provider
 	spans   tracetest.SpanStubs
@@ -113,7 +112,7 @@ func TestSignInsAreTraced(t *testing.T) {
 	}
 }
 
-// What is in a trace is read by more people than the sign-ins are for.
+// Traces are visible to more people than sign-in data may be.
 func TestNoSecretsInTraces(t *testing.T) {
 	o := signIn(t)
 	all := fmt.Sprintf("%+v", o.metrics)
@@ -126,13 +125,13 @@ func TestNoSecretsInTraces(t *testing.T) {
 		strings.TrimPrefix(o.idp.LastRequest(authtest.Userinfo).Header.Get("Authorization"), "Bearer ")}
 	for i, secret := range secrets {
 		if secret == "" || strings.Contains(all, secret) {
-			t.Errorf("secret %d, %q, is in what the collector gets, or there is none", i, secret)
+			t.Errorf("secret %d, %q, is empty or was sent to the collector", i, secret)
 		}
 	}
 	for _, e := range []authtest.Endpoint{authtest.Discovery, authtest.Token, authtest.Userinfo} {
 		for _, r := range o.idp.Requests(e) {
 			if r.Header.Get("Traceparent") != "" {
-				t.Errorf("the %s endpoint was told the trace %s", e, r.Header.Get("Traceparent"))
+				t.Errorf("the %s endpoint received the trace id %s", e, r.Header.Get("Traceparent"))
 			}
 		}
 	}

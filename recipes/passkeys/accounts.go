@@ -11,9 +11,9 @@ import (
 	"github.com/go-webauthn/webauthn/webauthn"
 )
 
-// account is a row of a table of yours, and its passkeys.
+// account is a row of a table of yours, with its passkeys.
 type account struct {
-	ID   []byte // 64 random bytes: what the passkey says, and User.Subject in hexadecimal
+	ID   []byte // 64 random bytes: the passkey's user handle, and in hexadecimal User.Subject
 	Name string
 	Keys []webauthn.Credential
 }
@@ -46,7 +46,7 @@ func (a *accounts) find(_, id []byte) (webauthn.User, error) {
 	return &found, nil
 }
 
-// keep adds a passkey, or its new state: the counter in it tells a copy.
+// keep adds a passkey, or saves its new state: the signature counter reveals copies.
 func (a *accounts) keep(of *account, key *webauthn.Credential) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
@@ -60,16 +60,16 @@ func (a *accounts) keep(of *account, key *webauthn.Credential) {
 	a.byID[string(of.ID)] = row
 }
 
-// ceremony is one that has begun in a browser: the challenge that was sent, and for
-// whom, if that is known.
+// ceremony is a sign-in or a registration in progress: the challenge that was sent, and the
+// account, if it is known.
 type ceremony struct {
 	data    webauthn.SessionData
 	account *account // who registers; nil for a sign-in
 	began   time.Time
 }
 
-// ceremonies keeps them here, so that each is finished once: a browser that kept them
-// could send an answer twice. With several replicas, keep them in Redis.
+// ceremonies stores the ceremonies at the server, so that each finishes only once: stored in
+// the browser, a response could be replayed. With several replicas, store them in Redis.
 type ceremonies struct {
 	mu   sync.Mutex
 	byID map[string]ceremony
@@ -80,7 +80,7 @@ const (
 	ceremonyMost = 10_000 // at a time
 )
 
-// begin returns the id of a ceremony, for a cookie.
+// begin stores a ceremony and returns its id, for a cookie.
 func (k *ceremonies) begin(data *webauthn.SessionData, of *account) (id string, err error) {
 	k.mu.Lock()
 	defer k.mu.Unlock()
@@ -96,7 +96,7 @@ func (k *ceremonies) begin(data *webauthn.SessionData, of *account) (id string, 
 	return id, nil
 }
 
-// take returns a ceremony and forgets it.
+// take removes a ceremony and returns it.
 func (k *ceremonies) take(id string) (ceremony, bool) {
 	k.mu.Lock()
 	defer k.mu.Unlock()

@@ -1,5 +1,5 @@
-// Command passkeys has sign-ins with a passkey beside those at a provider: see
-// docs/local-accounts.md. Open the address that it prints, make an account, and sign in.
+// Command passkeys offers sign-in with a passkey beside a provider: see docs/local-accounts.md.
+// Open the URL that it prints, create an account, and sign in.
 package main
 
 import (
@@ -47,7 +47,7 @@ func application(opts ginauth.Options) (*gin.Engine, error) {
 	app := gin.New()
 	opts.Providers = append(opts.Providers, ginauth.Provider{
 		Name: "passkey", DisplayName: "a passkey",
-		Namespace: "https://app.example.com/accounts", // begins User.ID: never change it
+		Namespace: "https://app.example.com/accounts", // the prefix of User.ID: never change it
 		LoginPage: "/passkey",
 	})
 	auth, err := ginauth.Mount(app, opts)
@@ -83,7 +83,7 @@ type site struct {
 	ceremonies *ceremonies
 }
 
-// beginSignIn sends a challenge. No name is asked: the passkey knows whose it is.
+// beginSignIn sends a challenge. The user enters no name: the passkey contains the user handle.
 func (s *site) beginSignIn(c *gin.Context) {
 	options, data, err := s.keys.BeginDiscoverableLogin(webauthn.WithUserVerification(protocol.VerificationRequired))
 	if err != nil {
@@ -93,7 +93,7 @@ func (s *site) beginSignIn(c *gin.Context) {
 	s.send(c, options.Response, data, nil)
 }
 
-// finishSignIn verifies the answer, signs the account in and says where to go.
+// finishSignIn verifies the response, signs the account in and returns the URL to open next.
 func (s *site) finishSignIn(c *gin.Context) {
 	begun, ok := s.begun(c)
 	if !ok || begun.account != nil {
@@ -105,7 +105,7 @@ func (s *site) finishSignIn(c *gin.Context) {
 		s.refuse(c, err)
 		return
 	}
-	if key.Authenticator.CloneWarning { // the counter went back: somebody has a copy
+	if key.Authenticator.CloneWarning { // the counter decreased: the passkey may have been copied
 		s.refuse(c, errors.New("the passkey may have been copied"))
 		return
 	}
@@ -114,7 +114,7 @@ func (s *site) finishSignIn(c *gin.Context) {
 	s.signIn(c, found)
 }
 
-// beginRegistration makes an account, which is kept once it has a passkey.
+// beginRegistration creates an account, which is stored once it has a passkey.
 func (s *site) beginRegistration(c *gin.Context) {
 	name := strings.TrimSpace(c.PostForm("name"))
 	if name == "" || len(name) > 64 {
@@ -147,7 +147,7 @@ func (s *site) finishRegistration(c *gin.Context) {
 	s.signIn(c, begun.account)
 }
 
-// signIn begins the session. The script goes to the address by itself.
+// signIn begins the session. The response contains the URL that the script opens.
 func (s *site) signIn(c *gin.Context, found *account) {
 	user := &ginauth.User{Provider: "passkey", Subject: hex.EncodeToString(found.ID), Name: found.Name}
 	if err := s.auth.SignIn(c, user, nil); err != nil {
@@ -157,14 +157,14 @@ func (s *site) signIn(c *gin.Context, found *account) {
 	c.JSON(http.StatusOK, gin.H{"url": s.auth.ReturnTo(c)})
 }
 
-// cookie holds the id of the ceremony. Strict: no link of another site brings it.
+// cookie holds the id of the ceremony. It is Strict: cross-site requests do not send it.
 const cookie = "ceremony"
 
 func (s *site) setCookie(c *gin.Context, value string, maxAge int) {
 	http.SetCookie(c.Writer, &http.Cookie{Name: cookie, Value: value, Path: "/passkey", MaxAge: maxAge, HttpOnly: true, Secure: s.secure, SameSite: http.SameSiteStrictMode})
 }
 
-// send answers with the options of a ceremony.
+// send responds with the options of a ceremony.
 func (s *site) send(c *gin.Context, options any, data *webauthn.SessionData, of *account) {
 	id, err := s.ceremonies.begin(data, of)
 	if err != nil {
@@ -175,14 +175,14 @@ func (s *site) send(c *gin.Context, options any, data *webauthn.SessionData, of 
 	c.JSON(http.StatusOK, options)
 }
 
-// begun takes the ceremony that a browser has begun.
+// begun takes the ceremony that this browser began.
 func (s *site) begun(c *gin.Context) (ceremony, bool) {
 	id, _ := c.Cookie(cookie)
 	s.setCookie(c, "", -1)
 	return s.ceremonies.take(id)
 }
 
-// refuse tells the browser no more than that it did not work.
+// refuse logs err and sends the browser a generic error.
 func (s *site) refuse(c *gin.Context, err error) {
 	log.Print(err)
 	status := http.StatusBadRequest

@@ -12,7 +12,7 @@ import (
 	"github.com/go-webauthn/webauthn/webauthn"
 )
 
-// What needs a browser and an authenticator is in ../../browser: TestPasskeys.
+// TestPasskeys in ../../browser covers the steps that need a browser and an authenticator.
 
 func TestACeremonyIsFinishedOnce(t *testing.T) {
 	k := &ceremonies{byID: map[string]ceremony{}}
@@ -21,7 +21,7 @@ func TestACeremonyIsFinishedOnce(t *testing.T) {
 		t.Fatal(err)
 	}
 	if found, ok := k.take(id); !ok || found.data.Challenge != "c" {
-		t.Errorf("took %+v, %v", found, ok)
+		t.Errorf("take returned %+v, %v", found, ok)
 	}
 	if _, ok := k.take(id); ok {
 		t.Error("taken twice")
@@ -34,7 +34,7 @@ func TestACeremonyIsFinishedOnce(t *testing.T) {
 	one.began = one.began.Add(-2 * ceremonyLife)
 	k.byID[old] = one
 	if _, ok := k.take(old); ok {
-		t.Error("taken when its time was over")
+		t.Error("an expired ceremony was taken")
 	}
 	for range ceremonyMost {
 		if _, err := k.begin(&webauthn.SessionData{}, nil); err != nil {
@@ -42,7 +42,7 @@ func TestACeremonyIsFinishedOnce(t *testing.T) {
 		}
 	}
 	if _, err := k.begin(&webauthn.SessionData{}, nil); err == nil {
-		t.Error("there is no end to it")
+		t.Error("the number of ceremonies is unlimited")
 	}
 }
 
@@ -68,7 +68,7 @@ func TestRequestsThatBeganNothing(t *testing.T) {
 			t.Errorf("%q: %d", try, answer.StatusCode)
 		}
 	}
-	// The challenge of a registration finishes no sign-in.
+	// The challenge of a registration does not finish a sign-in.
 	begun := post("/passkey/register", "name=Ada", "")
 	if begun.StatusCode != http.StatusOK || len(begun.Cookies()) != 1 {
 		t.Fatalf("a registration begins with %d, %v", begun.StatusCode, begun.Cookies())
@@ -78,6 +78,6 @@ func TestRequestsThatBeganNothing(t *testing.T) {
 		t.Errorf("the cookie is %v", c)
 	}
 	if answer := post("/passkey/sign-in/finish", "{}", c.Name+"="+c.Value); answer.StatusCode != http.StatusBadRequest {
-		t.Errorf("it finishes a sign-in: %d", answer.StatusCode)
+		t.Errorf("a registration finished a sign-in: %d", answer.StatusCode)
 	}
 }

@@ -10,8 +10,8 @@ import (
 	"golang.org/x/time/rate"
 )
 
-// account is a row of a table of yours. ID never changes and is never given to another person:
-// it is User.Subject. The name people sign in with may change.
+// account is a row of a table of yours. ID is User.Subject: it never changes and is never
+// reassigned. Name, with which users sign in, may change.
 type account struct {
 	ID, Name, Hash string
 }
@@ -22,8 +22,8 @@ type accounts struct {
 	byName map[string]account
 }
 
-// unknownName is compared with if there is no account of a name, so that the answer takes
-// as long as if there were one.
+// unknownName is the hash to compare with if a name has no account, so that the response takes
+// equally long.
 var unknownName = mustHash("the password of no account")
 
 func mustHash(password string) string {
@@ -36,10 +36,10 @@ func mustHash(password string) string {
 	return hash
 }
 
-// hashing limits how many passwords are hashed at a time: each takes 64 MB.
+// hashing limits how many passwords are hashed concurrently: each takes 64 MB.
 var hashing = make(chan struct{}, 4)
 
-// check returns the account of a name, if the password matches.
+// check returns the account with a name, if the password matches.
 func (a *accounts) check(name, password string) (account, bool) {
 	hashing <- struct{}{}
 	defer func() { <-hashing }()
@@ -54,7 +54,7 @@ func (a *accounts) check(name, password string) (account, bool) {
 	return found, known && err == nil && match
 }
 
-// set changes the password of an account, or makes the account.
+// set changes the password of an account, or creates the account.
 func (a *accounts) set(id, name, password string) {
 	row := account{ID: id, Name: name, Hash: mustHash(password)}
 	a.mu.Lock()
@@ -62,9 +62,9 @@ func (a *accounts) set(id, name, password string) {
 	a.byName[strings.ToLower(name)] = row
 }
 
-// attempts limits how often a password may be tried: five times at once, then every twelve
-// seconds, for each address and for each name. Keys that share a place share its
-// limit: made-up names must not fill the memory.
+// attempts limits password attempts, for each address and for each name, to a burst of five and
+// then one every twelve seconds. Keys with the same slot share its limit, so that made-up names
+// cannot fill the memory.
 type attempts struct {
 	mu     sync.Mutex
 	seed   maphash.Seed

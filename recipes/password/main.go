@@ -1,5 +1,5 @@
-// Command password has sign-ins with a name and a password beside those at a provider:
-// see docs/local-accounts.md. Open http://localhost:8080 and sign in as ada, with the
+// Command password offers sign-in with a name and a password beside a provider: see
+// docs/local-accounts.md. Open http://localhost:8080 and sign in as ada, with the
 // password "correct horse battery".
 package main
 
@@ -34,12 +34,12 @@ func main() {
 
 func application(opts ginauth.Options, now func() time.Time) (*gin.Engine, error) {
 	app := gin.New()
-	if err := app.SetTrustedProxies(nil); err != nil { // or name yours: ClientIP is what is limited
+	if err := app.SetTrustedProxies(nil); err != nil { // or list yours: the limit is per ClientIP
 		return nil, err
 	}
 	opts.Providers = append(opts.Providers, ginauth.Provider{
 		Name: "password", DisplayName: "your password",
-		Namespace: "https://app.example.com/accounts", // begins User.ID: never change it
+		Namespace: "https://app.example.com/accounts", // the prefix of User.ID: never change it
 		LoginPage: "/password",
 	})
 	auth, err := ginauth.Mount(app, opts)
@@ -61,11 +61,11 @@ type site struct {
 	attempts *attempts
 }
 
-// show is the page. Its form has no action, so that it is sent to the page's own
-// address, with the return_to that is in it.
+// show serves the page. Its form has no action, so that the browser posts it to the page's own
+// URL, which contains return_to.
 func (s *site) show(c *gin.Context) { s.page(c, http.StatusOK, "") }
 
-// signIn takes the form.
+// signIn handles the form.
 func (s *site) signIn(c *gin.Context) {
 	name, password := c.PostForm("name"), c.PostForm("password")
 	if !s.mayTry(c, name) {
@@ -74,7 +74,7 @@ func (s *site) signIn(c *gin.Context) {
 		return
 	}
 	found, ok := s.accounts.check(name, password)
-	if !ok { // the same for a name that does not exist
+	if !ok { // the same message for an unknown name
 		s.page(c, http.StatusUnauthorized, "The name or the password is wrong.")
 		return
 	}
@@ -83,15 +83,14 @@ func (s *site) signIn(c *gin.Context) {
 	}
 }
 
-// mayTry reports whether a password may be tried for a name from the address of the request.
-// The name is in lower case, as in accounts: otherwise each spelling of it would have a limit
-// of its own.
+// mayTry reports whether the request's address may try a password for a name. The name is in
+// lower case, as in accounts: otherwise each combination of case would have a separate limit.
 func (s *site) mayTry(c *gin.Context, name string) bool {
 	return s.attempts.allow("address "+c.ClientIP()) && s.attempts.allow("name "+strings.ToLower(name))
 }
 
-// begin signs an account in. The cookie ends with the browser unless the person wants
-// to be remembered.
+// begin signs an account in. The cookie ends with the browser session unless the user asked to
+// be remembered.
 func (s *site) begin(c *gin.Context, found account, remember bool) bool {
 	user := &ginauth.User{Provider: "password", Subject: found.ID, Name: found.Name, Username: found.Name}
 	err := s.auth.SignIn(c, user, &ginauth.SessionLimits{BrowserOnly: !remember})
@@ -100,7 +99,7 @@ func (s *site) begin(c *gin.Context, found account, remember bool) bool {
 	}
 	status := http.StatusInternalServerError
 	if e, ok := errors.AsType[*ginauth.Error](err); ok {
-		status = e.Status() // 403 for a form of another site
+		status = e.Status() // 403 for a form from another site
 	}
 	log.Print(err)
 	s.page(c, status, "You could not be signed in.")
@@ -111,8 +110,8 @@ func (s *site) home(c *gin.Context) {
 	render(c, http.StatusOK, homePage, gin.H{"User": ginauth.CurrentUser(c), "Auth": s.auth})
 }
 
-// changePassword ends all sessions of the account, wherever they are: a person who knew the
-// old password is out. The one of this browser begins anew.
+// changePassword ends all sessions of the account, in every browser: an attacker who knew the
+// old password is signed out. This browser gets a new session.
 func (s *site) changePassword(c *gin.Context) {
 	user := ginauth.CurrentUser(c)
 	if !s.mayTry(c, user.Username) {
@@ -142,7 +141,7 @@ func (s *site) page(c *gin.Context, status int, problem string) {
 
 func render(c *gin.Context, status int, t *template.Template, data gin.H) {
 	c.Header("Content-Type", "text/html; charset=utf-8")
-	c.Header("X-Frame-Options", "DENY") // a page that framed this one could have people type a password into it
+	c.Header("X-Frame-Options", "DENY") // a page that framed this one could trick users into typing a password into it
 	c.Status(status)
 	if err := t.Execute(c.Writer, data); err != nil {
 		log.Print(err)

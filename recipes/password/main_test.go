@@ -17,7 +17,7 @@ import (
 
 const right = "correct horse battery"
 
-// clock is set by hand.
+// clock is advanced by the test.
 type clock struct {
 	mu sync.Mutex
 	at time.Time
@@ -92,7 +92,7 @@ func hello(t *testing.T, b *authtest.Browser, address string) string {
 func TestThePasswordSignsIn(t *testing.T) {
 	address, _, _ := start(t)
 	b := authtest.NewBrowser()
-	p, err := b.Get(address + "/?a=b") // guarded: to the page to choose on
+	p, err := b.Get(address + "/?a=b") // guarded: redirects to the chooser
 	p = must(t, p, err)
 	p, err = b.ClickLink(p, "Sign in with your password")
 	p = must(t, p, err)
@@ -103,7 +103,7 @@ func TestThePasswordSignsIn(t *testing.T) {
 		t.Errorf("came to %s: %s", p.URL, p.Text())
 	}
 	for _, c := range b.Cookies(address) {
-		if !c.Expires.IsZero() && !strings.HasSuffix(c.Name, "-n") { // that one counts redirects, for ten seconds
+		if !c.Expires.IsZero() && !strings.HasSuffix(c.Name, "-n") { // the -n cookie counts redirects, for ten seconds
 			t.Errorf("the cookie %s outlives the browser", c.Name)
 		}
 	}
@@ -145,18 +145,18 @@ func TestWrongPasswordsAndFormsOfOtherSites(t *testing.T) {
 		answers[strings.Replace(p.Text(), wrong[0], "", 1)] = true
 	}
 	if len(answers) != 1 {
-		t.Errorf("the answers tell a wrong name from a wrong password: %v", answers)
+		t.Errorf("the responses distinguish a wrong name from a wrong password: %v", answers)
 	}
 	p, err := b.Submit(authtest.At("https://evil.example/"), address+"/password", url.Values{"name": {"ada"}, "password": {right}})
 	if p = must(t, p, err); p.Status != http.StatusForbidden || hello(t, b, address) != "" {
-		t.Errorf("a form of another site: %d", p.Status)
+		t.Errorf("a form from another site: %d", p.Status)
 	}
 }
 
 func TestTriesAreLimited(t *testing.T) {
 	address, k, _ := start(t)
 	b := authtest.NewBrowser()
-	for _, name := range []string{"ada", "Ada", "aDa", "adA", "ADA"} { // one account, which must not get five tries for each spelling
+	for _, name := range []string{"ada", "Ada", "aDa", "adA", "ADA"} { // one account: combinations of case share the five attempts
 		try(t, b, address+"/password", name, "wrong")
 		b = authtest.NewBrowser()
 	}
@@ -170,7 +170,7 @@ func TestTriesAreLimited(t *testing.T) {
 	}
 	a := newAttempts(k.now)
 	for n := range 100_000 {
-		a.allow(strings.Repeat("x", n%7) + time.Duration(n).String()) // bounded, whatever the keys are
+		a.allow(strings.Repeat("x", n%7) + time.Duration(n).String()) // bounded for any keys
 	}
 }
 

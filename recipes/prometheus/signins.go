@@ -8,7 +8,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus/promauto"
 )
 
-// count returns what to set as Hooks.OnEvent.
+// count returns a function for Hooks.OnEvent that counts each event.
 func count(registry prometheus.Registerer) func(context.Context, ginauth.Event) {
 	metrics := promauto.With(registry)
 	events := metrics.NewCounterVec(prometheus.CounterOpts{

@@ -78,7 +78,7 @@ func TestSignInsAreCounted(t *testing.T) {
 	}
 }
 
-// The queries on the page are about metrics, labels and values that there are.
+// The queries on the page use existing metrics, labels and values.
 func TestQueriesOfThePage(t *testing.T) {
 	page, err := os.ReadFile("../../docs/observability.md")
 	if err != nil {
@@ -86,13 +86,13 @@ func TestQueriesOfThePage(t *testing.T) {
 	}
 	blocks := regexp.MustCompile("(?ms)^```promql\n(.*?)^```$").FindAllStringSubmatch(string(page), -1)
 	if len(blocks) == 0 {
-		t.Fatal("the page has no queries: this test looks at nothing")
+		t.Fatal("the page has no queries: this test checks nothing")
 	}
 	text := scrape(t)
 	for _, block := range blocks {
 		names := regexp.MustCompile(`ginauth_[a-z_]+`).FindAllString(block[1], -1)
 		if len(names) == 0 {
-			t.Errorf("a query asks for nothing of ours: %s", block[1])
+			t.Errorf("a query uses no ginauth metric: %s", block[1])
 		}
 		for _, name := range names {
 			if !strings.Contains(text, "\n"+name+"{") {

@@ -39,8 +39,8 @@ func New(pool *pgxpool.Pool) *Store {
 	return &Store{pool, "ginauth_" + strings.ToLower(rand.Text())}
 }
 
-// Revoke stores a mark and tells it in one transaction: NOTIFY speaks when that commits,
-// and in the order of commits.
+// Revoke stores a mark and publishes it in one transaction: NOTIFY is delivered at the
+// commit, in the order of commits.
 func (s *Store) Revoke(ctx context.Context, key ginauth.RevocationKey, at time.Time, ttl time.Duration) error {
 	_, err := s.pool.Exec(ctx, `
 		WITH mark AS (
@@ -104,8 +104,8 @@ func (s *Store) Beat(ctx context.Context, token uint64) error {
 	return err
 }
 
-// Follow listens on a connection of its own. PostgreSQL loses no notification while that
-// lasts, and pgx does not connect again by itself.
+// Follow listens on a separate connection. PostgreSQL loses no notification while it
+// lasts, and pgx does not reconnect automatically.
 func (s *Store) Follow(ctx context.Context, to ginauth.Follower) error {
 	conn, err := pgx.ConnectConfig(ctx, s.pool.Config().ConnConfig)
 	if err != nil {

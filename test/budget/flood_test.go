@@ -15,9 +15,9 @@ import (
 	"github.com/ginauth/ginauth/internal/sitetest"
 )
 
-// BenchmarkFloods is for the heap, not for the time: a client without an account
-// can send any number of requests, and nothing of them may stay. How many is
-// for -benchtime to say; docs/proof.md has what came of it.
+// BenchmarkFloods measures the heap, not time: a client without an account can send any number
+// of requests, and they must leave nothing in memory. -benchtime sets their number;
+// docs/proof.md has the results.
 func BenchmarkFloods(b *testing.B) {
 	for _, flood := range []struct {
 		name string
@@ -31,7 +31,7 @@ func BenchmarkFloods(b *testing.B) {
 			s := sitetest.New(b, func(s *sitetest.Site, o *ginauth.Options) {
 				s.Unheard, o.Logger = true, slog.New(slog.NewTextHandler(io.Discard, nil))
 			})
-			s.SignIn() // so that all is there that comes with the first one
+			s.SignIn() // so that everything that the first sign-in loads is in memory
 			send := flood.of(b, s)
 			for i := range 5000 {
 				send(i)
@@ -41,9 +41,9 @@ func BenchmarkFloods(b *testing.B) {
 	}
 }
 
-// staysFlat sends b.N requests and looks at the heap ten times on the way.
+// staysFlat sends b.N requests and measures the heap ten times on the way.
 func staysFlat(b *testing.B, send func(i int)) {
-	const limit = 256 << 10 // bytes, however many requests
+	const limit = 256 << 10 // bytes, for any number of requests
 	before := sitetest.Heap()
 	most, last := before, before
 	b.ResetTimer()
@@ -61,11 +61,11 @@ func staysFlat(b *testing.B, send func(i int)) {
 	b.ReportMetric(float64(most)/1e6, "MB-most")
 	b.ReportMetric(float64(last)/1e6, "MB-after")
 	if most-before > limit {
-		b.Errorf("%d requests left %d bytes behind", b.N, most-before)
+		b.Errorf("%d requests left %d bytes in memory", b.N, most-before)
 	}
 }
 
-// flood sends a request of a client of its own, and wants this answer.
+// flood sends a request from a separate client, and expects this response.
 func flood(s *sitetest.Site, b *testing.B, i int, r *http.Request, status int) {
 	r.RemoteAddr = fmt.Sprintf("10.%d.%d.%d:%d", i>>16&255, i>>8&255, i&255, 1024+i%60000)
 	r.Header.Set("User-Agent", fmt.Sprint("client ", i))
@@ -80,8 +80,8 @@ func floodOfLogins(b *testing.B, s *sitetest.Site) func(int) {
 	}
 }
 
-// floodOfLogoutTokens: forged ones, of each kind that gets further than the one
-// before it.
+// floodOfLogoutTokens sends forged logout tokens, each kind passing more checks than the
+// previous one.
 func floodOfLogoutTokens(b *testing.B, s *sitetest.Site) func(int) {
 	return func(i int) {
 		claims := map[string]any{"iss": s.IDP.Issuer, "aud": s.IDP.ClientID, "iat": time.Now().Unix(), "exp": time.Now().Add(time.Minute).Unix(),
@@ -104,8 +104,8 @@ func floodOfLogoutTokens(b *testing.B, s *sitetest.Site) func(int) {
 	}
 }
 
-// floodOfFrames: with the issuer right and the sid wrong, from browsers without
-// a session and with one.
+// floodOfFrames loads frames with the right issuer and a wrong sid, from browsers with and
+// without a session.
 func floodOfFrames(b *testing.B, s *sitetest.Site) func(int) {
 	cookies := s.Browser.Cookies(s.URL)
 	return func(i int) {

@@ -13,8 +13,8 @@ import (
 	"github.com/ginauth/ginauth/internal/sitetest"
 )
 
-// cost counts what one request allocates. Others of this process may allocate
-// meanwhile, but not always: the least of a few counts is the request's own.
+// cost counts the allocations of one request. Other goroutines may allocate at the same time,
+// but not always: the least of a few counts is the request's own.
 func (b *benchmark) cost() (allocs, bytes uint64) {
 	const runs = 2000
 	w, r := &discard{header: http.Header{}}, new(http.Request)
@@ -36,10 +36,9 @@ func (b *benchmark) cost() (allocs, bytes uint64) {
 	return allocs, bytes
 }
 
-// A guarded request makes three: two for the map that Gin keeps the user in, and
-// the visit. One of a browser that is not remembered makes four more: the
-// record, the session, and the cookie's text to find it by. A change that needs
-// more says so here.
+// A guarded request makes three allocations: two for the map in which Gin keeps the user, and
+// one for the visit. If the session is not cached, it makes more: the record, the session, and
+// the cookie's text as the cache key. A change that needs more must raise the limits here.
 func TestGuardAllocations(t *testing.T) {
 	for _, tt := range []struct {
 		name, path    string
@@ -61,7 +60,7 @@ func TestGuardAllocations(t *testing.T) {
 		b := newBenchmark(t, tt.path, signedIn(nil), tt.change)
 		if tt.cookies != nil {
 			b.template.Header.Set("Cookie", tt.cookies(b.site))
-		} else { // far more browsers than are remembered
+		} else { // far more browsers than the cache holds
 			for range 8 << 10 {
 				b.turns = append(b.turns, b.site.Mint(realistic()))
 			}

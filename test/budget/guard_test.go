@@ -18,7 +18,7 @@ import (
 	"github.com/ginauth/ginauth/internal/wire"
 )
 
-// discard is a ResponseWriter that costs nothing.
+// discard is a ResponseWriter without a cost.
 type discard struct {
 	header http.Header
 	status int
@@ -30,7 +30,7 @@ func (d *discard) Write(p []byte) (int, error) { return len(p), nil }
 
 func (d *discard) WriteHeader(status int) { d.status = status }
 
-// realistic is a user as providers describe them.
+// realistic is a user with typical claims.
 func realistic() *ginauth.User {
 	return &ginauth.User{
 		Provider: sitetest.Nowhere.Name, Subject: "113824957301846529371", Name: "Ada Lovelace", Email: "ada.lovelace@example.com", EmailVerified: true,
@@ -39,8 +39,8 @@ func realistic() *ginauth.User {
 	}
 }
 
-// benchmark is an application with nine routes, and requests to one of them.
-// Every request is a new value: a session remembered on the last would flatter.
+// benchmark is an application with nine routes, and requests to one of them. Every request is a
+// new value: results cached in the previous one would distort the measurement.
 type benchmark struct {
 	engine   *gin.Engine
 	site     *sitetest.Site
@@ -50,7 +50,7 @@ type benchmark struct {
 	found    int
 }
 
-// newBenchmark makes one whose requests carry these cookies between others.
+// newBenchmark returns a benchmark whose requests have these cookies between others.
 func newBenchmark(t testing.TB, path string, cookies func(s *sitetest.Site) string, change func(o *ginauth.Options)) *benchmark {
 	t.Helper()
 	b := &benchmark{engine: gin.New()}
@@ -88,7 +88,7 @@ func identifying(u *ginauth.User) func(o *ginauth.Options) {
 	}
 }
 
-// read is a handler that looks at who is signed in.
+// read is a handler that reads the signed-in user.
 func (b *benchmark) read(c *gin.Context) {
 	if u := ginauth.CurrentUser(c); u != nil && u.Subject == "113824957301846529371" && len(u.Groups) >= 5 {
 		b.found++
@@ -117,7 +117,7 @@ func (b *benchmark) run(tb *testing.B) {
 	}
 }
 
-// signedIn is the Cookie header of the realistic user with more of something.
+// signedIn returns the Cookie header of the realistic user with additional data.
 func signedIn(change func(u *ginauth.User)) func(s *sitetest.Site) string {
 	return func(s *sitetest.Site) string {
 		u := realistic()
@@ -131,7 +131,7 @@ func signedIn(change func(u *ginauth.User)) func(s *sitetest.Site) string {
 // proved is signedIn with a second factor.
 var proved = signedIn(func(u *ginauth.User) { u.ACR = "mfa" })
 
-// attempting is signedIn with five sign-ins under way.
+// attempting is signedIn with five sign-ins in progress.
 func attempting(s *sitetest.Site) string {
 	session := s.Mint(realistic())
 	name, _, _ := strings.Cut(session, "=")
@@ -142,10 +142,9 @@ func attempting(s *sitetest.Site) string {
 	return others.String() + session
 }
 
-// BenchmarkRequireAuth is a request of a signed-in user through Gin, to a
-// handler that reads the user. "no guard" is what Gin itself costs, "floor"
-// what it costs with a user that is always the same, and "limit" what comes
-// on top for any sealed cookie.
+// BenchmarkRequireAuth is a request of a signed-in user through Gin, to a handler that reads the
+// user. "no guard" is the cost of Gin alone, "floor" its cost with a constant user, and "limit"
+// the additional minimum for any sealed cookie.
 func BenchmarkRequireAuth(b *testing.B) {
 	grown := func(kb int) func(s *sitetest.Site) string {
 		return signedIn(func(u *ginauth.User) { u.Groups = append(u.Groups, sitetest.Groups(kb*1000)...) })
@@ -185,8 +184,8 @@ func BenchmarkRequireAuth(b *testing.B) {
 	})
 }
 
-// benchmarkLimit reads a sealed cookie with nothing around it: no key to
-// choose, no lifetime, no revocation, nothing that refuses.
+// benchmarkLimit only reads a sealed cookie: without a choice of keys, lifetime, revocation or
+// rejection.
 func benchmarkLimit(b *testing.B) {
 	block, err := aes.NewCipher(make([]byte, 32))
 	if err != nil {
@@ -226,7 +225,7 @@ func benchmarkLimit(b *testing.B) {
 	}
 }
 
-// A user as many have them takes no more of a Set-Cookie line than this.
+// A typical user must not exceed this length of a Set-Cookie line.
 func TestSizeOfASessionCookie(t *testing.T) {
 	t.Parallel()
 	b := newBenchmark(t, "/guarded", signedIn(nil), nil)

@@ -1,6 +1,5 @@
-// Package budget holds requests and sign-ins to what they may allocate, and
-// measures them. Its benchmarks include what a flood of unauthenticated
-// requests leaves in memory.
+// Package budget limits the allocations of requests and sign-ins, and measures them. Its
+// benchmarks include the memory that remains after a flood of unauthenticated requests.
 package budget
 
 import (

@@ -14,20 +14,19 @@ import (
 	"github.com/ginauth/ginauth/authtest"
 )
 
-// remoteProviderEnv makes the test's own program a provider instead: see startRemoteProvider.
+// remoteProviderEnv makes the test binary run as a provider: see startRemoteProvider.
 const remoteProviderEnv = "GINAUTH_TEST_REMOTE_PROVIDER"
 
-// remoteProvider is a provider in a process of its own, so that what is counted in this
-// one is the application's alone. It has no memory: a code is the nonce that
-// its ID token shall have.
+// remoteProvider is a provider in a separate process, so that measurements in this process
+// include only the application. It is stateless: a code is the nonce for its ID token.
 type remoteProvider struct {
 	Issuer, ClientID, ClientSecret string
 
 	noHint bool // the ID token is not kept for the sign-out
 }
 
-// startRemoteProvider starts a provider. A thin one puts no name into the ID token,
-// so that the userinfo has to be asked for.
+// startRemoteProvider starts a provider. A thin one puts no name into the ID token, so that
+// userinfo must be requested.
 func startRemoteProvider(t testing.TB, thin bool) remoteProvider {
 	t.Helper()
 	program, err := os.Executable()
@@ -65,7 +64,7 @@ func (f remoteProvider) provider() ginauth.Provider {
 	return p
 }
 
-// serveRemoteProvider is the other process.
+// serveRemoteProvider runs in the other process.
 func serveRemoteProvider(kind string) error {
 	idp, err := authtest.Start(authtest.Config{})
 	if err != nil {

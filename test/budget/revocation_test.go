@@ -14,21 +14,21 @@ import (
 	"github.com/ginauth/ginauth/internal/sitetest"
 )
 
-// million is how many watermarks, or spent states, the memory is asked to hold.
+// million is the number of watermarks, or of used states, in memory.
 const million = 1_000_000
 
-// nthKey is a key as ginauth makes them: the beginning of a hash.
+// nthKey returns a key like ginauth's: the beginning of a hash.
 func nthKey(n uint64) ginauth.RevocationKey {
 	sum := sha256.Sum256(binary.LittleEndian.AppendUint64(nil, n))
 	return ginauth.RevocationKey(sum[:16])
 }
 
-// fullMemory holds marks that run out one after the other.
+// fullMemory returns a memory whose marks expire one after the other.
 func fullMemory(t testing.TB, clock *sitetest.Clock) ginauth.Revocations {
 	t.Helper()
 	m := marks.NewRevocations[ginauth.RevocationKey](clock.Now, 1<<20)
 	began := time.Now()
-	m.Ran = func() time.Duration { return clock.Now().Sub(began) } // or nothing would be removed
+	m.Ran = func() time.Duration { return clock.Now().Sub(began) } // otherwise nothing would be removed
 	now := clock.Now()
 	for n := range uint64(million) {
 		if err := m.Revoke(t.Context(), nthKey(n), now, time.Hour+time.Duration(n)*time.Millisecond); err != nil {
@@ -38,8 +38,8 @@ func fullMemory(t testing.TB, clock *sitetest.Clock) ginauth.Revocations {
 	return m
 }
 
-// sessionKeys are the four that each request asks for. Of as many of them as
-// marked there are marks.
+// sessionKeys returns the four keys that each request looks up; marked is the number of them
+// with marks.
 func sessionKeys(n uint64, marked int) (keys [4]ginauth.RevocationKey) {
 	for i := range keys {
 		keys[i] = nthKey(million + 4*n + uint64(i))
@@ -50,8 +50,8 @@ func sessionKeys(n uint64, marked int) (keys [4]ginauth.RevocationKey) {
 	return keys
 }
 
-// BenchmarkWatermarks asks for the four keys of a session, by one goroutine and
-// by two, among a million marks.
+// BenchmarkWatermarks looks up the four keys of a session, from one goroutine and from two,
+// among a million marks.
 func BenchmarkWatermarks(b *testing.B) {
 	before := sitetest.Heap()
 	m := fullMemory(b, &sitetest.Clock{})
@@ -84,7 +84,7 @@ func BenchmarkWatermarks(b *testing.B) {
 	}
 }
 
-// BenchmarkOnce spends states, of which there are half a million already.
+// BenchmarkOnce marks states as used, in a memory with half a million used states.
 func BenchmarkOnce(b *testing.B) {
 	for _, parallel := range []bool{false, true} {
 		b.Run(fmt.Sprintf("parallel=%v", parallel), func(b *testing.B) {
@@ -114,8 +114,8 @@ func BenchmarkOnce(b *testing.B) {
 	}
 }
 
-// BenchmarkCleaning has a million marks run out while requests ask, and says
-// how long the slowest of them waited.
+// BenchmarkCleaning lets a million marks expire during lookups, and reports how long the slowest
+// lookup waited.
 func BenchmarkCleaning(b *testing.B) {
 	for range b.N {
 		c := &sitetest.Clock{}

@@ -73,7 +73,7 @@ func (s *loginSite) request(t testing.TB, path, cookie string) *http.Request {
 	return r
 }
 
-// serve answers a request, and wants a redirect.
+// serve handles a request, and expects a redirect.
 func (s *loginSite) serve(t testing.TB, r *http.Request) {
 	one := *r
 	clear(s.w.header)
@@ -83,8 +83,7 @@ func (s *loginSite) serve(t testing.TB, r *http.Request) {
 	}
 }
 
-// begin makes an attempt, and returns the request that the browser comes back
-// with.
+// begin starts a sign-in, and returns the browser's request to the callback.
 func (s *loginSite) begin(t testing.TB) *http.Request {
 	s.serve(t, s.login)
 	to, err := url.Parse(s.w.header.Get("Location"))
@@ -103,11 +102,11 @@ func (s *loginSite) signIn(t testing.TB, callback *http.Request) {
 	}
 }
 
-// floor is the least that a sign-in can cost: a signature and the requests to
-// the provider, by net/http.
+// floor is the minimum cost of a sign-in: a signature and the requests to the provider, with
+// net/http.
 type floor struct {
 	client            *http.Client
-	token, userinfo   string // addresses; userinfo is "" if nobody asks it
+	token, userinfo   string // URLs; userinfo is "" if it is not requested
 	body              string
 	key               *rsa.PublicKey
 	digest, signature []byte
@@ -186,7 +185,7 @@ func (l *floor) signIn(t testing.TB) {
 	}
 }
 
-// used is what a function takes of this process, all goroutines together.
+// used returns the CPU time of a function, in all goroutines of this process.
 type used struct {
 	cpu           time.Duration
 	allocs, bytes uint64
@@ -205,7 +204,7 @@ func measure(f func()) used {
 
 func cpu() time.Duration {
 	var use syscall.Rusage
-	_ = syscall.Getrusage(syscall.RUSAGE_SELF, &use) // fails for no process that asks about itself
+	_ = syscall.Getrusage(syscall.RUSAGE_SELF, &use) // never fails for the own process
 	return time.Duration(use.Utime.Nano() + use.Stime.Nano())
 }
 
@@ -213,8 +212,7 @@ func (u *used) add(v used) {
 	u.cpu, u.allocs, u.bytes = u.cpu+v.cpu, u.allocs+v.allocs, u.bytes+v.bytes
 }
 
-// BenchmarkBegin is a GET of /login/demo: the attempt and its cookie, and the
-// provider's address.
+// BenchmarkBegin measures GET /login/demo: the attempt and its cookie, and the provider's URL.
 func BenchmarkBegin(b *testing.B) {
 	for _, providers := range []int{1, 500} {
 		b.Run(fmt.Sprintf("providers=%d", providers), func(b *testing.B) {
@@ -227,9 +225,8 @@ func BenchmarkBegin(b *testing.B) {
 	}
 }
 
-// BenchmarkCallback is the browser's return from the provider, as far as the
-// redirect to the application, with everything known but the person. It is
-// measured in turns with the least that it can cost.
+// BenchmarkCallback measures the callback up to the redirect to the application, with everything
+// cached except the user. It alternates with the minimum cost.
 func BenchmarkCallback(b *testing.B) {
 	const turn = 50
 	for _, userinfo := range []bool{false, true} {

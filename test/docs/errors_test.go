@@ -21,7 +21,7 @@ import (
 	"github.com/ginauth/ginauth/providers"
 )
 
-// errorsPages are the pages about errors, in the order in which they are read.
+// errorsPages are the pages about errors, in reading order.
 var errorsPages = []string{"docs/errors.md", "docs/errors-requests.md", "docs/errors-setup.md"}
 
 // errorSection is a section of one of the pages about errors.
@@ -35,14 +35,13 @@ func anchorsOf(text string) (ids []string) {
 	return ids
 }
 
-// errorSections are the sections of the pages about errors, by their headings of the
-// second level, with every run of white space as one space; the beginnings of the pages
-// are under the pages' names. Sections of docs/errors.md that only lead to another page
-// are left out.
+// errorSections returns the sections of the pages about errors, by their second-level headings,
+// with every run of white space as one space; the beginnings of the pages are under the pages'
+// names. Sections of docs/errors.md that only link to another page are omitted.
 func errorSections(t *testing.T) map[string]errorSection {
 	t.Helper()
 	all := map[string]errorSection{}
-	for _, page := range slices.Backward(errorsPages) { // docs/errors.md last, whose sections may lead to the others
+	for _, page := range slices.Backward(errorsPages) { // docs/errors.md last: its sections may link to the others
 		start, rest, _ := strings.Cut(sitetest.File(t, page), "\n## ")
 		all[page] = errorSection{page, start}
 		for section := range strings.SplitSeq(rest, "\n## ") {
@@ -60,8 +59,8 @@ func errorSections(t *testing.T) map[string]errorSection {
 	return all
 }
 
-// Each code has a section, which says its status and the sentence that people
-// read, to the letter, and a link from the table at the beginning.
+// Each code has a section with its status and the exact sentence for users, and a link in the
+// table at the beginning.
 func TestErrorsPageHasEveryCode(t *testing.T) {
 	sections := errorSections(t)
 	var sentences map[string]string
@@ -90,9 +89,9 @@ func TestErrorsPageHasEveryCode(t *testing.T) {
 	}
 }
 
-// Each id that the source raises is an anchor of the page, once and in the section
-// of its code, and the page has no other anchors. Ids of mistakes in Options are made
-// of the field's name: the page says how.
+// Each id that the source raises is an anchor of the page, once and in the section of its code,
+// and the page has no other anchors. Ids of mistakes in Options contain the field's name: the
+// page explains how.
 func TestErrorsPageHasEveryID(t *testing.T) {
 	raised := raisedIDs(t)
 	anchored := map[string]string{} // code by id
@@ -103,7 +102,7 @@ func TestErrorsPageHasEveryID(t *testing.T) {
 				t.Errorf("%s has the anchor %s twice", section.page, id)
 			}
 			if anchored[id] = code; raised[id] == nil {
-				t.Errorf("%s has the anchor %s, which nothing raises", section.page, id)
+				t.Errorf("%s has the anchor %s, which no code raises", section.page, id)
 			}
 			if m[2] != id {
 				t.Errorf("%s: the anchor %s is followed by %q", section.page, id, m[2])
@@ -120,13 +119,12 @@ func TestErrorsPageHasEveryID(t *testing.T) {
 	}
 }
 
-// logLines is the section of docs/errors-setup.md about lines in the log that are about no
-// failure.
+// logLines is the section of docs/errors-setup.md about log lines that report no failure.
 const logLines = "Log lines"
 
-// Every line in the log is an event or has an id. Where it is about no failure, the
-// section of log lines has the id's anchor, or a link to it, and a test knows the line
-// by its id. The section has nothing else.
+// Every log line is an event or has an id. If it reports no failure, the section of log lines
+// has the id's anchor, or a link to it, and a test identifies the line by its id. The section
+// has no other ids.
 func TestEveryLogLineHasAnID(t *testing.T) {
 	section := errorSections(t)[logLines].text
 	var tests strings.Builder
@@ -140,7 +138,7 @@ func TestEveryLogLineHasAnID(t *testing.T) {
 		}
 	}
 	levels := []string{"Debug", "Info", "Warn", "Error", "DebugContext", "InfoContext", "WarnContext", "ErrorContext", "Log", "LogAttrs"}
-	idOf := map[string]int{"log": 2, "warn": 0, "Warn": 0} // where functions that write a line take the id
+	idOf := map[string]int{"log": 2, "warn": 0, "Warn": 0} // the position of the id in the arguments of functions that write a line
 	found := map[string]bool{}
 	for _, dir := range []string{".", "internal/rp", "providers", "redisstate"} {
 		for _, f := range sitetest.GoFiles(t, dir) {
@@ -164,7 +162,7 @@ func TestEveryLogLineHasAnID(t *testing.T) {
 				if !writes || lastName(method.X) == "x" { // Diagnose's own warnings are not logged
 					return true
 				}
-				if lastName(call.Args[at]) == "ID" && f.Path == "internal/rp/response.go" || within == "warn" { // of the error, or handed on
+				if lastName(call.Args[at]) == "ID" && f.Path == "internal/rp/response.go" || within == "warn" { // of the error, or passed on
 					return true
 				}
 				id, is := textOf(call.Args[at])
@@ -183,16 +181,16 @@ func TestEveryLogLineHasAnID(t *testing.T) {
 			t.Errorf("docs/errors-setup.md, section %s, lacks <a id=%q></a>: say there what causes it, and what to do", logLines, id)
 		}
 		if !strings.Contains(tests.String(), strconv.Quote(id)) {
-			t.Errorf("no test knows the log line %s by its id", id)
+			t.Errorf("no test identifies the log line %s by its id", id)
 		}
 	}
 	for _, m := range regexp.MustCompile(`<a id="([^"]*)">`).FindAllStringSubmatch(section, -1) {
 		if !found[m[1]] {
-			t.Errorf("docs/errors-setup.md, section %s, has %s, which nothing logs", logLines, m[1])
+			t.Errorf("docs/errors-setup.md, section %s, has %s, which no code logs", logLines, m[1])
 		}
 	}
 	if len(found) < 20 {
-		t.Fatalf("%d log lines found: the test looks at the wrong thing", len(found))
+		t.Fatalf("%d log lines found: the test checks the wrong thing", len(found))
 	}
 }
 
@@ -218,7 +216,7 @@ func TestErrorsPageNamesEveryMistake(t *testing.T) {
 		})
 	}
 	if found < 60 {
-		t.Fatalf("%d mistakes found: the test looks at the wrong thing", found)
+		t.Fatalf("%d mistakes found: the test checks the wrong thing", found)
 	}
 	found = 0
 	for _, f := range sitetest.GoFiles(t, "providers") {
@@ -236,15 +234,14 @@ func TestErrorsPageNamesEveryMistake(t *testing.T) {
 		})
 	}
 	if found < 10 {
-		t.Fatalf("%d mistakes in arguments of presets found: the test looks at the wrong thing", found)
+		t.Fatalf("%d mistakes in arguments of presets found: the test checks the wrong thing", found)
 	}
 }
 
-// fixOf is where functions that make errors take the fix.
+// fixOf has the position of the fix in the arguments of functions that create errors.
 var fixOf = map[string]int{"fault": 2, "misconfigured": 3, "stateInvalid": 2, "refused": 1}
 
-// Each error that says what is wrong says what to do about it, if only that there is
-// nothing to do.
+// Each error with a reason has a fix, even if no action is needed.
 func TestEveryReasonHasAFix(t *testing.T) {
 	found := 0
 	for _, dir := range []string{".", "internal/rp", "providers"} {
@@ -281,22 +278,22 @@ func TestEveryReasonHasAFix(t *testing.T) {
 		}
 	}
 	if found < 150 {
-		t.Fatalf("%d errors found: the test looks at the wrong thing", found)
+		t.Fatalf("%d errors found: the test checks the wrong thing", found)
 	}
 }
 
-// errorSources are the packages that raise errors with an ID, and how many ids each
-// has at least: fewer mean that they are looked for in the wrong place.
+// errorSources are the packages that raise errors with an ID, and the minimum number of ids of
+// each: fewer mean that the search is wrong.
 var errorSources = map[string]int{".": 80, "internal/rp": 90, "providers": 10}
 
-// raisedID is an id in the source, with the codes that it is known to be raised with.
+// raisedID is an id in the source, with the codes with which it is raised, as far as known.
 type raisedID struct {
 	at    string
 	codes []string
 }
 
-// raisedIDs reads the ids from the source: each string that has the form of one, but
-// for imports and the names of texts.
+// raisedIDs reads the ids from the source: each string in the form of an id, except imports and
+// the names of texts.
 func raisedIDs(t *testing.T) map[string]*raisedID {
 	t.Helper()
 	var texts map[string]string
@@ -341,11 +338,11 @@ func raisedIDs(t *testing.T) map[string]*raisedID {
 	}
 	for dir, least := range errorSources {
 		if found[dir] < least {
-			t.Fatalf("%s has %d ids, want %d or more: the test looks at the wrong thing", dir, found[dir], least)
+			t.Fatalf("%s has %d ids, want %d or more: the test checks the wrong thing", dir, found[dir], least)
 		}
 	}
 	if known < 150 {
-		t.Fatalf("the codes of %d ids are known: the test looks at the wrong thing", known)
+		t.Fatalf("the codes of %d ids are known: the test checks the wrong thing", known)
 	}
 	return raised
 }
@@ -362,8 +359,8 @@ var codeOfArea = map[string]string{
 var codeOfHelper = map[string]string{"stateInvalid": "state_invalid", "tooLarge": "session_error", "refused": "forbidden",
 	"misconfigured": "provider_misconfigured", "warn": "provider_misconfigured", "log": logLines, "Warn": logLines, "wrong": "invalid_options", "missing": "invalid_options"}
 
-// codesOfIDs finds the codes that stand beside ids, by the positions of the ids: in
-// Error{Code: …, ID: …}, in e.Code, e.ID = …, and in calls of helpers.
+// codesOfIDs finds the codes beside ids, by the positions of the ids: in Error{Code: …, ID: …},
+// in e.Code, e.ID = …, and in calls of helpers.
 func codesOfIDs(f *ast.File, constants map[string]string) map[token.Pos]string {
 	codes := map[token.Pos]string{}
 	pair := func(names, values []ast.Expr) {
@@ -417,7 +414,7 @@ func codeNamed(constants map[string]string, constant string) string {
 	return ""
 }
 
-// lastName is what an identifier or a selector ends in.
+// lastName returns the last name of an identifier or a selector.
 func lastName(n ast.Expr) string {
 	switch n := n.(type) {
 	case *ast.Ident:
@@ -437,9 +434,8 @@ func textOf(n ast.Node) (string, bool) {
 	return text, err == nil
 }
 
-// On loopback, log, JSON and page lead to the error: to its id, or to the code if the
-// id is the application's; an application's own code has no link. In production
-// nothing leads there.
+// On loopback, log, JSON and page link to the error: to its id, or to the code if the id is the
+// application's; an application's own code has no link. In production there are no links.
 func TestLoopbackAnswersLeadToTheErrorsPage(t *testing.T) {
 	t.Parallel()
 	const page = "https://github.com/ginauth/ginauth/blob/main/docs/errors-requests.md#"
@@ -490,7 +486,7 @@ func TestLoopbackAnswersLeadToTheErrorsPage(t *testing.T) {
 	}
 }
 
-// Every id of the package has a link, which leads to its anchor, and so has every code.
+// Every id of the package links to its anchor, and so does every code.
 func TestEveryIDHasALink(t *testing.T) {
 	t.Parallel()
 	f := sitetest.NewFlow(t, nil)
@@ -524,12 +520,12 @@ func TestEveryIDHasALink(t *testing.T) {
 		}
 	}
 	if tried < 200 {
-		t.Fatalf("%d ids tried: the test looks at the wrong thing", tried)
+		t.Fatalf("%d ids tried: the test checks the wrong thing", tried)
 	}
 }
 
-// The ids of mistakes in settings have no anchors: what SetProviders returned leads to
-// the section of them all, and what ByName did to its id.
+// The ids of mistakes in settings have no anchors: an error of SetProviders links to their
+// common section, and an error of ByName to its id.
 func TestMistakesInSettingsLeadToTheErrorsPage(t *testing.T) {
 	t.Parallel()
 	f := sitetest.NewFlow(t, nil)

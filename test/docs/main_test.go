@@ -1,6 +1,5 @@
-// Package docs tests that the documentation says what is true: its programs
-// compile and run, its links lead somewhere, and its tables of errors, events
-// and texts are complete.
+// Package docs tests that the documentation is correct: its programs compile and run, its links
+// have targets, and its tables of errors, events and texts are complete.
 package docs
 
 import (

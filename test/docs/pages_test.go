@@ -21,16 +21,15 @@ import (
 	"github.com/ginauth/ginauth/internal/sitetest"
 )
 
-// Every program in docs compiles, as it stands there and after each of the
-// changes that the page shows, in a module as somebody has it who follows the
-// page; the tests in docs pass.
+// Every program in docs compiles, unchanged and after each of the changes on the page, in a
+// module as a reader of the page has it; the tests in docs pass.
 func TestDocsCompile(t *testing.T) {
 	t.Parallel()
 	doctest.Vet(t, ".", "")
 }
 
-// Programs that need more than this module has are compiled by the tests of
-// another, which must have the same test as this one.
+// Programs that need other dependencies are compiled by the tests of another module, which must
+// have the same test as this one.
 func TestDocsOfOtherModulesAreCompiledThere(t *testing.T) {
 	for _, page := range doctest.ReadAll(t, ".") {
 		for _, p := range page.Programs {
@@ -72,7 +71,7 @@ func TestProgramsLogNoCookies(t *testing.T) {
 // head is the beginning of docs/providers.md.
 const head = "providers/providers.head.md"
 
-// The pages' links to each other lead to a file, and to a heading that is there; so do the
+// The pages' links to each other have an existing file and heading as their target; so do the
 // addresses of pages in Go files.
 func TestDocsLinksLeadSomewhere(t *testing.T) {
 	link := regexp.MustCompile(`(?:\]\(|(?:src|srcset|href)=")([^)#:\s"]*)(?:#([^)\s"]*))?[)"]`)
@@ -91,7 +90,7 @@ func TestDocsLinksLeadSomewhere(t *testing.T) {
 	}
 	named := regexp.MustCompile(`(?:^|[\s"(])docs/([a-z0-9-]+\.md)(?:#([a-z0-9._-]*[a-z0-9_-]))?`)
 	for _, file := range files(t, ".go") {
-		if path.Dir(file) == "internal/doctest" { // its tests have pages of their own
+		if path.Dir(file) == "internal/doctest" { // its tests have their own pages
 			continue
 		}
 		for _, m := range named.FindAllStringSubmatch(sitetest.File(t, file), -1) {
@@ -100,7 +99,7 @@ func TestDocsLinksLeadSomewhere(t *testing.T) {
 	}
 }
 
-// leads fails the test unless a link of a page leads to a file, and to a heading of it.
+// leads fails the test unless the target of a link is a file, and a heading in it.
 func leads(t *testing.T, page, target, anchor string) {
 	t.Helper()
 	if _, err := os.Stat(target); err != nil {
@@ -110,8 +109,8 @@ func leads(t *testing.T, page, target, anchor string) {
 	}
 }
 
-// anchors are what GitHub calls a page's headings in addresses, and the page's own
-// anchors. A heading that is there a second time has a number.
+// anchors returns GitHub's anchors of a page's headings, and the page's own anchors. A repeated
+// heading has a number.
 func anchors(text string) (all []string) {
 	for _, m := range regexp.MustCompile(`<a id="([^"]*)"></a>`).FindAllStringSubmatch(text, -1) {
 		all = append(all, m[1])
@@ -130,8 +129,8 @@ func anchors(text string) (all []string) {
 	return all
 }
 
-// Go code is shown in the README and in docs alone, where each block of it is compiled: see
-// doctest.Read and the tests of the README.
+// Only the README and docs contain Go code, where each block is compiled: see doctest.Read and
+// the tests of the README.
 func TestGoCodeIsShownWhereItIsCompiled(t *testing.T) {
 	for _, name := range markdown(t) {
 		if name == "README.md" || path.Dir(name) == "docs" || name == head {
@@ -143,7 +142,7 @@ func TestGoCodeIsShownWhereItIsCompiled(t *testing.T) {
 		}
 		for _, b := range shown {
 			if b.Language == "go" {
-				t.Errorf("%s:%d: nothing compiles this: move it to docs", name, b.Line)
+				t.Errorf("%s:%d: no test compiles this: move it to docs", name, b.Line)
 			}
 		}
 	}

@@ -21,12 +21,12 @@ func blocks(t *testing.T, language string) []string {
 		found = append(found, m[1])
 	}
 	if len(found) == 0 {
-		t.Fatalf("the README has no %s block: this test looks at nothing", language)
+		t.Fatalf("the README has no %s block: this test checks nothing", language)
 	}
 	return found
 }
 
-// What ExampleMount runs is what the README shows.
+// ExampleMount runs the program in the README.
 func TestReadmeProgramIsExampleMount(t *testing.T) {
 	_, rest, _ := strings.Cut(sitetest.File(t, "example_test.go"), "\t// README: func main() {\n")
 	body, _, ok := strings.Cut(rest, "\t// README: }\n")
@@ -78,8 +78,8 @@ func TestReadmeProgramsCompile(t *testing.T) {
 	}
 }
 
-// The first program, as it is pasted, signs somebody in: without an account, a variable
-// or a second program.
+// The first program, pasted unchanged, signs a user in: without an account, a variable or a
+// second program.
 func TestReadmeProgramSignsSomebodyIn(t *testing.T) {
 	t.Parallel()
 	first := &doctest.Program{Name: "first", Files: map[string]string{"main.go": blocks(t, "go")[0]}}
@@ -98,7 +98,7 @@ func TestReadmeProgramSignsSomebodyIn(t *testing.T) {
 	}
 }
 
-// The roles, as they are pasted, let in those that the README says.
+// The change with roles, pasted unchanged, admits the users that the README names.
 func TestReadmeRolesLetPeopleIn(t *testing.T) {
 	t.Parallel()
 	all := blocks(t, "diff")

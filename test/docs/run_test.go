@@ -28,7 +28,7 @@ type docs struct {
 	idp   *authtest.Provider
 }
 
-// program is the first one of a page that has a text.
+// program returns the first program of a page that contains a text.
 func program(t testing.TB, pages map[string]*doctest.Page, page, text string) *doctest.Program {
 	t.Helper()
 	for _, p := range pages[page].Programs {
@@ -40,11 +40,11 @@ func program(t testing.TB, pages map[string]*doctest.Page, page, text string) *d
 	return nil
 }
 
-// The programs in docs do what the pages say. The pages' consoles are tried as
-// they stand there; what is done with a browser is done here.
+// The programs in docs do what the pages describe. The pages' consoles are run unchanged; this
+// test performs the steps that need a browser.
 func TestDocsRun(t *testing.T) {
 	visits := []struct {
-		page, program string // a text that the program has
+		page, program string // a text in the program
 		visit         func(t *testing.T, d *docVisit)
 	}{
 		{"first-sign-in", "Hello, %s!", firstSignIn},
@@ -101,14 +101,14 @@ func TestDocsRun(t *testing.T) {
 	}
 }
 
-// docVisit is a person with a browser, at a program of a page.
+// docVisit is a user with a browser, at a program of a page.
 type docVisit struct {
 	t       *testing.T
 	URL     string
 	out     func() string      // what the program printed
 	idp     *authtest.Provider // of programs that take it from the environment
 	browser *authtest.Browser
-	page    *authtest.Page // that it looks at
+	page    *authtest.Page // the current page
 }
 
 func (d *docs) start(t *testing.T, p *doctest.Program) *docVisit {
@@ -127,7 +127,7 @@ func (v *docVisit) choose(name string) string { return v.saw(v.browser.SubmitFor
 
 var errorPage = regexp.MustCompile(`(?s)<h1>(.*?)</h1>.*<footer>(\w+)`)
 
-// saw tells what stands on a page: its text, or what a built-in page is about.
+// saw returns the text of a page, or the title and code of a built-in page.
 func (v *docVisit) saw(page *authtest.Page, err error) string {
 	v.t.Helper()
 	if err != nil {
@@ -140,7 +140,7 @@ func (v *docVisit) saw(page *authtest.Page, err error) string {
 	return fmt.Sprintf("%d %s", page.Status, page.Text())
 }
 
-// sees fails the test unless something was seen that the page of docs says.
+// sees fails the test unless the result is what the page of docs describes.
 func (v *docVisit) sees(got string, want ...string) {
 	v.t.Helper()
 	for _, text := range want {
@@ -150,8 +150,7 @@ func (v *docVisit) sees(got string, want ...string) {
 	}
 }
 
-// printed fails the test unless the program printed what the page shows as
-// text.
+// printed fails the test unless the program printed the text that the page shows.
 func (v *docVisit) printed(page string) {
 	v.t.Helper()
 	blocks, err := doctest.Blocks(sitetest.File(v.t, "docs/"+page+".md"))
@@ -171,7 +170,7 @@ func (v *docVisit) printed(page string) {
 // opens visits a page of the program.
 func (v *docVisit) opens(path string) string { return v.saw(v.browser.Get(v.URL + path)) }
 
-// says fails the test unless a page of docs has a text, whatever its lines.
+// says fails the test unless a page of docs has a text, ignoring line breaks.
 func docSays(t *testing.T, page, text string) {
 	t.Helper()
 	if !strings.Contains(strings.Join(strings.Fields(sitetest.File(t, "docs/"+page+".md")), " "), text) {
@@ -210,13 +209,13 @@ func singlePage(t *testing.T, v *docVisit) {
 	v.sees(v.opens("/api"), `404 {"error":"not_found"}`)
 	v.sees(v.opens("/apis"), `200 <!doctype html>`)
 	v.sees(v.fetches(v.URL, "GET", "/api/me", nil), "401", `"error":"unauthenticated"`, `"login_url":"/login"`)
-	v.opens("/login?return_to=/cart%3Fstep=2") // what session.js makes of it
+	v.opens("/login?return_to=/cart%3Fstep=2") // as session.js writes it
 	if v.page.URL.RequestURI() != "/cart?step=2" {
 		t.Errorf("signing in ended at %s", v.page.URL)
 	}
 	v.sees(v.fetches(v.URL, "GET", "/api/me", nil), `"name":"Ada Lovelace"`)
 	v.sees(v.fetches(v.URL, "POST", "/api/orders", nil), `201 {"owner":"http`, `#ada"}`)
-	v.sees(v.fetches("https://evil.example/", "POST", "/api/orders", nil), "401", `"error":"unauthenticated"`) // browsers keep the cookie back
+	v.sees(v.fetches("https://evil.example/", "POST", "/api/orders", nil), "401", `"error":"unauthenticated"`) // browsers omit the cookie
 	v.sees(v.fetches("http://localhost:5173/", "POST", "/api/orders", nil), "403", `"error":"cross_origin"`)
 	v.sees(v.fetches(v.URL, "POST", "/logout", nil), `200 {"redirect_to":"http`)
 	v.sees(v.fetches(v.URL, "GET", "/api/me", nil), "401")
@@ -236,12 +235,12 @@ func otherOrigin(t *testing.T, v *docVisit) {
 	}
 	v.sees(v.fetches(spa, "POST", "/api/orders", nil), `201 {"owner":"http`, `#ada"}`)
 	if h := v.page.Header; h.Get("Access-Control-Allow-Origin")+"/" != spa || h.Get("Access-Control-Allow-Credentials") != "true" {
-		t.Errorf("the browser would not show this answer to the page: %v", h)
+		t.Errorf("the browser would not show this response to the page: %v", h)
 	}
 	v.sees(v.fetches("http://localhost:5174/", "POST", "/api/orders", nil), "403", `"error":"cross_origin"`)
 }
 
-// another is another person with a browser, at the same program, who signs in.
+// another is another user with a browser, who signs in at the same program.
 func (v *docVisit) another(name string) *docVisit {
 	browser := authtest.NewBrowser()
 	v.t.Cleanup(browser.Close)
@@ -273,7 +272,7 @@ func rolesOfTheProvider(t *testing.T, v *docVisit) {
 func steppingUp(t *testing.T, v *docVisit) {
 	ada := v.another("Ada Lovelace")
 	ada.sees(ada.opens("/"), `acr "pwd"`)
-	for visit, asked := range []bool{true, false} { // the provider, which answers without a question
+	for visit, asked := range []bool{true, false} { // the provider, which responds without a prompt
 		ada.sees(ada.opens("/payout"), "200 Hello, Ada Lovelace!")
 		if got := len(ada.page.Hops) > 1; got != asked {
 			t.Errorf("visit %d of /payout led through %v", visit+1, ada.page.Hops)
@@ -308,7 +307,7 @@ func callingAPIs(t *testing.T, v *docVisit) {
 		t.Cleanup(person.browser.Close)
 		person.opens("/")
 		person.sees(person.clicks("Sign in with "+provider), "Ada Lovelace")
-		person.sees(person.choose("Ada Lovelace"), "Ada Lovelace") // the trip for the scope
+		person.sees(person.choose("Ada Lovelace"), "Ada Lovelace") // the redirect for the scope
 		person.sees(person.choose("Ada Lovelace"), "200", list)
 		person.sees(person.opens("/"), "200", list)
 	}
@@ -326,17 +325,17 @@ func rolesOfTheDatabase(_ *testing.T, v *docVisit) {
 	if zoe.page.Status != http.StatusForbidden || !strings.Contains(zoe.page.Text(), "identity_rejected") {
 		zoe.sees(zoe.page.Text(), "identity_rejected")
 	}
-	zoe.sees(zoe.opens("/"), "Ada Lovelace") // still the page to sign in on
+	zoe.sees(zoe.opens("/"), "Ada Lovelace") // still the sign-in page
 }
 
 func rolesTakenAway(_ *testing.T, v *docVisit) {
 	ada, grace := v.another("Ada Lovelace"), v.another("Grace Hopper")
-	provider := grace.page.Hops[0].URL // where she pressed her name
+	provider := grace.page.Hops[0].URL // the page on which she pressed her name
 	issuer := provider.Scheme + "://" + provider.Host
 	grace.sees(grace.opens("/admin"), "403")
 	ada.sees(ada.saw(ada.browser.Submit(ada.page, "/beta", nil)), "Hello, Ada Lovelace of [admin editor beta]!")
 	ada.sees(ada.saw(ada.browser.Submit(ada.page, "/members", url.Values{"id": {issuer + "#grace"}, "role": {"admin"}})), "200 The admins' page")
-	grace.sees(grace.opens("/"), "Ada Lovelace") // signed out, and asked who she is
+	grace.sees(grace.opens("/"), "Ada Lovelace") // signed out, and prompted to choose a user
 	grace.sees(grace.choose("Grace Hopper"), "Hello, Grace Hopper of [admin]!")
 	grace.saw(grace.browser.Submit(grace.page, "/members", url.Values{"id": {issuer + "#grace"}}))
 	grace.opens("/")
@@ -371,12 +370,12 @@ func linking(t *testing.T, v *docVisit) {
 	other.sees(other.presses("Ada Lovelace"), "403", "identity_rejected") // is linked to account 1
 	other.sees(other.opens("/"), "Grace Hopper has account 2")
 	if strings.Contains(other.page.Text(), "#ada") {
-		t.Error("what was refused was linked")
+		t.Error("a rejected account was linked")
 	}
 	other.saw(other.browser.Submit(authtest.At("https://evil.example/"), v.URL+"/login/corp", url.Values{"link": {"true"}}))
 	other.sees(other.page.Text(), "cross_origin")
 
-	forms := v.page.Forms() // the rows' come first, in no order
+	forms := v.page.Forms() // those of the rows come first, in no order
 	if len(forms) < 2 {
 		t.Fatal(v.page.Text())
 	}
@@ -396,7 +395,7 @@ func linking(t *testing.T, v *docVisit) {
 	v.presses("Sign out")
 	v.opens("/welcome")
 	v.clicks("Continue with corp")
-	v.sees(v.presses("Ada Lovelace"), "Ada Lovelace has account 3") // somebody new
+	v.sees(v.presses("Ada Lovelace"), "Ada Lovelace has account 3") // a new user
 }
 
 func linkingRecently(t *testing.T, v *docVisit) {
@@ -416,8 +415,7 @@ func linkingRecently(t *testing.T, v *docVisit) {
 	}
 }
 
-// passedOn is somebody signed in who claims to be somebody else, to the program
-// behind.
+// passedOn is a signed-in user that pretends to be another user to the upstream program.
 func passedOn(t *testing.T, v *docVisit) {
 	v.sees(v.opens("/orders"), "X-Forwarded-User: ada", "X-Forwarded-Groups: admin,staff", "X-Forwarded-Email: ada@example.com")
 	if err := v.browser.SetCookie(v.URL, &http.Cookie{Name: "cart", Value: "full", Path: "/"}); err != nil {
@@ -431,21 +429,21 @@ func passedOn(t *testing.T, v *docVisit) {
 	}
 	v.sees(v.fetches(v.URL, "GET", "/orders", claims), "X-Forwarded-User: ada", "Accept-Language: de", "Cookie: cart=full", "X-Forwarded-For: 127.0.0.1")
 	if text := v.page.Text(); strings.Contains(text, "boss") || strings.Contains(text, "ginauth") {
-		t.Errorf("the program behind is told %s", text)
+		t.Errorf("the upstream program gets %s", text)
 	}
 	v.sees(v.saw(v.browser.Submit(v.page, "/oauth2/logout", nil)), "You are signed out")
-	// What a person could write into a profile is not told as theirs.
+	// Values that users can enter into a profile are not forwarded as verified.
 	v.idp.AddPerson(authtest.Person{Subject: "mallory", Username: "mallory", Email: "boss@example.com",
 		Groups: []string{"staff,admin", " admin", "admin ", "admin\t", "domain users", "readers"}})
 	v.idp.SignInAs("mallory")
 	t.Cleanup(func() { v.idp.SignInAs("ada") })
 	v.sees(v.opens("/orders"), "X-Forwarded-User: mallory", "X-Forwarded-Groups: domain users,readers\r\n")
 	if text := v.page.Text(); strings.Contains(text, "boss") || strings.Contains(text, "Email") {
-		t.Errorf("the program behind is told %s", text)
+		t.Errorf("the upstream program gets %s", text)
 	}
 }
 
-// What docs/first-sign-in.md says of mistakes is what people see then.
+// The mistakes in docs/first-sign-in.md have the results that the page shows.
 func TestDocsFirstMistakes(t *testing.T) {
 	site := func() *sitetest.Site {
 		return sitetest.New(t, func(_ *sitetest.Site, o *ginauth.Options) {

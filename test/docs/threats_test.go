@@ -10,8 +10,8 @@ import (
 	"github.com/ginauth/ginauth/internal/sitetest"
 )
 
-// What docs/threats.md and SECURITY.md name exists: tests, rows of the
-// catalogue of faults, and files.
+// The tests, rows of the catalogue of faults, and files that docs/threats.md and SECURITY.md
+// name exist.
 func TestThreatsNamesWhatExists(t *testing.T) {
 	var tests strings.Builder
 	for _, pattern := range []string{"*_test.go", "internal/*/*_test.go", "test/*/*_test.go"} {
@@ -47,6 +47,6 @@ func TestThreatsNamesWhatExists(t *testing.T) {
 		}
 	}
 	if named < 100 {
-		t.Errorf("only %d tests are named: this looks at the wrong thing", named)
+		t.Errorf("only %d tests are named: this checks the wrong thing", named)
 	}
 }

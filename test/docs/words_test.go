@@ -13,9 +13,9 @@ import (
 	"github.com/ginauth/ginauth/internal/sitetest"
 )
 
-// words are not used in prose: each reads as translated, or has to be read twice, and the word
-// to use is as short. Keep the table short. It is about words, never about sentences, so that
-// every sentence can be improved without a test.
+// words lists words to avoid in prose: each reads as translated, or must be read twice, and the
+// replacement is as short. Keep the table short. It is about words, never about sentences, so
+// that every sentence can be improved without a test.
 var words = []struct{ pattern, say string }{
 	{`nobody`, `"no user", "unauthenticated requests", or turn the sentence round`},
 	{`(some|any)body`, `"a user", "another user", "anyone"`},
@@ -32,7 +32,7 @@ var words = []struct{ pattern, say string }{
 }
 
 var (
-	// Code, comments, addresses of links, and what is quoted from a program.
+	// Code, comments, link targets, and quoted program output.
 	notProse = regexp.MustCompile("(?ms)^```.*?^```$|`[^`]*`|<!--.*?-->|\\]\\([^)]*\\)|<[a-z/][^>]*>|https?://\\S+")
 	banned   = func() *regexp.Regexp {
 		patterns := make([]string, len(words))
@@ -48,10 +48,10 @@ type stray struct {
 	found, say string
 }
 
-// strays finds the words in a text that are not to be used, outside code.
+// strays finds the words to avoid in a text, outside code.
 func strays(text string) (all []stray) {
 	prose := notProse.ReplaceAllStringFunc(text, func(code string) string {
-		return "\u2060" + strings.Repeat("\n", strings.Count(code, "\n")) // a word does not go across it
+		return "\u2060" + strings.Repeat("\n", strings.Count(code, "\n")) // a match must not span it
 	})
 	for _, m := range banned.FindAllStringSubmatchIndex(prose, -1) {
 		group := 0
@@ -69,7 +69,7 @@ func strays(text string) (all []stray) {
 func TestWords(t *testing.T) {
 	for _, name := range markdown(t) {
 		if filepath.Base(name) != "README.md" && path.Dir(name) != "docs" && path.Dir(name) != "." {
-			continue // what programs write, and names of tests
+			continue // program output, and names of tests
 		}
 		for _, s := range strays(sitetest.File(t, name)) {
 			t.Errorf("%s:%d: %q; say %s", name, s.line, s.found, s.say)
@@ -113,7 +113,7 @@ func TestWordsAreFoundInProseAlone(t *testing.T) {
 	}
 }
 
-// markdown are the Markdown files of the repository.
+// markdown returns the Markdown files of the repository.
 func markdown(t *testing.T) []string {
 	t.Helper()
 	names := files(t, ".md")
@@ -123,7 +123,7 @@ func markdown(t *testing.T) []string {
 	return names
 }
 
-// files are the files of the repository whose names end in this way.
+// files returns the files of the repository with this suffix.
 func files(t *testing.T, extension string) (names []string) {
 	t.Helper()
 	err := filepath.WalkDir(".", func(name string, d fs.DirEntry, err error) error {

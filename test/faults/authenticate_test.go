@@ -34,8 +34,8 @@ func TestFaultsAuthenticate(t *testing.T) {
 	})
 }
 
-// keyed is a site whose Authenticate knows keys: as X-Key, which a proxy may add, as
-// Basic, as the cookie of an old system, and as a bearer token. It counts in asked.
+// keyed is a site whose Authenticate accepts keys: in X-Key, which a proxy may add, in Basic
+// credentials, in the cookie of an old system, and as a bearer token. It counts calls in asked.
 type keyed struct {
 	*sitetest.Site
 	asked atomic.Int64
@@ -66,7 +66,7 @@ func newKeyed(t *testing.T, hook func(c *gin.Context, key string) (*ginauth.User
 	return k
 }
 
-// byKey knows the robot's key, and no other.
+// byKey accepts only the robot's key.
 func byKey(_ *gin.Context, key string) (*ginauth.User, error) {
 	if key == "robots" {
 		return &ginauth.User{Provider: "demo", Subject: "robot", Name: "Robot", Groups: []string{"machines"}}, nil
@@ -118,7 +118,7 @@ func s23UnknownBearerBesideASession(t *testing.T) {
 	if k.Engine.ServeHTTP(w, r); w.Code != http.StatusUnauthorized || !strings.Contains(w.Body.String(), "invalid_token") {
 		t.Errorf("behind a space: %d %s", w.Code, w.Body)
 	}
-	s := sitetest.New(t, nil) // without the hook, nothing reads the header
+	s := sitetest.New(t, nil) // without the hook, the header is ignored
 	s.Guard("/both", s.BothUsers)
 	s.As("ada")
 	if p := s.Ask("GET", "/both", "Authorization", "Bearer stale"); p.Text() != "ada, ada" {
@@ -220,7 +220,7 @@ func s25UserThatCannotBe(t *testing.T) {
 	}
 }
 
-// A hook may return the same User over and over: nothing is written into it.
+// A hook may return the same User repeatedly: ginauth does not modify it.
 func s26OneUserForAllRequests(t *testing.T) {
 	t.Parallel()
 	robot := &ginauth.User{Provider: "demo", Subject: "robot", Groups: []string{"machines"}, Data: map[string]string{"plan": "free"}}
@@ -243,13 +243,14 @@ func s26OneUserForAllRequests(t *testing.T) {
 	}
 }
 
-// A handler may abort, or have written, before it needs the user: the hook did neither.
+// A handler may abort or write before it needs the user: this must not be attributed to the
+// hook.
 func s25AnsweredOrAbortedBeforeTheHook(t *testing.T) {
 	t.Parallel()
 	for name, tt := range map[string]struct {
 		before func(c *gin.Context)
 		hook   func(c *gin.Context)
-		id     string // of the error of Logout
+		id     string // of Logout's error
 	}{
 		"aborted":                        {before: (*gin.Context).Abort},
 		"aborted with a status":          {before: func(c *gin.Context) { c.Status(http.StatusTeapot); c.Abort() }},
@@ -287,8 +288,8 @@ func s25AnsweredOrAbortedBeforeTheHook(t *testing.T) {
 	}
 }
 
-// The deputy is not confused: what a credential asks for happens to its own user, and
-// the session whose cookie comes along stays as it is.
+// No confused deputy: a request with a credential acts on the credential's user, and the session
+// of the cookie does not change.
 func s26CredentialOfOneAndCookieOfAnother(t *testing.T) {
 	t.Parallel()
 	k := newKeyed(t, byKey)
@@ -349,12 +350,12 @@ func s26LinkingByACredential(t *testing.T) {
 		}
 	}
 	for name, tt := range map[string]struct {
-		before    func(*keyed) // the form is sent
+		before    func(*keyed) // before the form is sent
 		header    []string     // of the form
 		meanwhile func(*keyed) // at the provider
-		code      ginauth.Code // of the answer, at last
+		code      ginauth.Code // of the final response
 		previous  string       // for OnLogin
-		session   string       // afterwards, when the old cookie is gone
+		session   string       // afterwards, without the old cookie
 	}{
 		"the old cookie":                        {before: func(k *keyed) { old(k, "robots") }, previous: "robot", session: "ada"},
 		"beside a session of another person":    {before: func(k *keyed) { k.As("grace"); old(k, "robots") }, previous: "robot", session: "ada"},
@@ -419,11 +420,10 @@ func s26LinkingByACredential(t *testing.T) {
 	}
 }
 
-// handedOnByFirefox are the headers of any site's form behind a service worker, in
-// Firefox.
+// handedOnByFirefox are the headers of a form from any site behind a service worker, in Firefox.
 var handedOnByFirefox = []string{"Sec-Fetch-Mode", "same-origin", "Sec-Fetch-Dest", "empty", "Sec-Fetch-Site", "same-origin", "Accept", "text/html,*/*;q=0.8"}
 
-// linkForm sends the form of a page of the site's that asks to link an account.
+// linkForm sends the site's form for linking an account.
 func (k *keyed) linkForm(header ...string) *authtest.Page {
 	r, err := http.NewRequest("POST", k.URL+"/login/demo", strings.NewReader("link=true"))
 	if err != nil {
@@ -436,7 +436,7 @@ func (k *keyed) linkForm(header ...string) *authtest.Page {
 	return k.Must(k.Browser.Do(r))
 }
 
-// sessionCookie is the browser's.
+// sessionCookie returns the browser's session cookie.
 func (k *keyed) sessionCookie() string {
 	var all []string
 	for _, c := range k.Browser.Cookies(k.URL) {
@@ -492,8 +492,8 @@ func s27CredentialFromAnotherOrigin(t *testing.T) {
 	clientCertificate(t, origins)
 }
 
-// clientCertificate is S27 for the certificate of a TLS connection, which a browser
-// sends to whichever page asks.
+// clientCertificate is S27 for the certificate of a TLS connection, which a browser sends with
+// requests from any page.
 func clientCertificate(t *testing.T, origins map[string][]string) {
 	engine := gin.New()
 	server := httptest.NewUnstartedServer(engine)
@@ -534,10 +534,10 @@ func clientCertificate(t *testing.T, origins map[string][]string) {
 	}
 	for where, origin := range origins {
 		if got := ask("POST", origin...); got != http.StatusForbidden {
-			t.Errorf("a certificate, %s: POST is answered with %d", where, got)
+			t.Errorf("a certificate, %s: POST gets %d", where, got)
 		}
 		if got := ask("GET", sitetest.Plus(origin, sitetest.Upgrade...)...); got != http.StatusForbidden {
-			t.Errorf("a certificate, %s: a WebSocket is answered with %d", where, got)
+			t.Errorf("a certificate, %s: a WebSocket gets %d", where, got)
 		}
 	}
 	if got := ask("POST"); got != http.StatusOK {
@@ -545,20 +545,20 @@ func clientCertificate(t *testing.T, origins map[string][]string) {
 	}
 }
 
-// A user of Authenticate has no session that a trip could come back to: what the hook
-// says of AuthTime and ACR counts, and where it does not suffice, nobody is sent anywhere.
+// A user of Authenticate has no session that a step-up could renew: only the AuthTime and ACR of
+// the hook count, and if they do not suffice, there is no redirect.
 func s28StepUpWithoutASession(t *testing.T) {
 	t.Parallel()
 	const (
 		anHour = time.Hour
-		wraps  = time.Duration(math.MinInt64) // 2^64 µs: in a count of microseconds it is now
+		wraps  = time.Duration(math.MinInt64) // 2^64 µs: as microseconds, it wraps around to now
 	)
 	lately, strong := ginauth.MaxAge(5*time.Minute), ginauth.ACR("gold", "platinum")
 	for name, tt := range map[string]struct {
 		checks []ginauth.Check
 		age    time.Duration // of AuthTime; 0: it is not set
 		acr    string
-		id     string // of the refusal; "": admitted
+		id     string // id of the rejection; "" if admitted
 	}{
 		"MaxAge, AuthTime not set":                 {[]ginauth.Check{lately}, 0, "", "check.step_up_no_session"},
 		"MaxAge, AuthTime not set, an ACR":         {[]ginauth.Check{lately}, 0, "gold", "check.step_up_no_session"},
@@ -596,7 +596,7 @@ func s28StepUpWithoutASession(t *testing.T) {
 			if tt.age == wraps {
 				robot.AuthTime = time.Unix(k.Clock.Now().Unix()-math.MaxUint64/1_000_000, 0)
 			}
-			ask := func(c *gin.Context) { // as a handler does that finds out itself
+			ask := func(c *gin.Context) { // like a handler that checks by calling Fail
 				for _, check := range tt.checks {
 					if err := check(ginauth.CurrentUser(c)); err != nil {
 						k.Auth.Fail(c, err)
@@ -613,7 +613,7 @@ func s28StepUpWithoutASession(t *testing.T) {
 					ran := k.Ran.Load()
 					p := k.Ask("GET", path, how...)
 					if p.Header.Get("Location")+p.Header.Get("HX-Redirect") != "" || strings.Contains(p.Text(), "login_url") || strings.Contains(p.Text(), "demand=") || len(p.Header["Set-Cookie"]) > 0 {
-						t.Errorf("%s: the answer leads elsewhere: %d %v %s", path, p.Status, p.Header, p.Text())
+						t.Errorf("%s: the response redirects elsewhere: %d %v %s", path, p.Status, p.Header, p.Text())
 					}
 					if tt.id == "" && (p.Status != http.StatusOK || k.Ran.Load() != ran+1) {
 						t.Errorf("%s: %d %s", path, p.Status, p.Text())
@@ -627,7 +627,7 @@ func s28StepUpWithoutASession(t *testing.T) {
 				t.Errorf("%d lines of the log have %s\n%s", got, tt.id, k.Logs)
 			}
 			if n := k.IDP.Count(authtest.Authorize); n != 0 {
-				t.Errorf("%d trips", n)
+				t.Errorf("%d redirects", n)
 			}
 		})
 	}
@@ -650,7 +650,7 @@ func s29TheHookIsAskedOnce(t *testing.T) {
 		t.Fatal(err)
 	}
 	all := func(c *gin.Context) {
-		for range 2 { // of the handler, which no guard need stand in front of
+		for range 2 { // the handler needs no guard in front
 			_ = k.Auth.Update(c, func(*ginauth.User) {})
 		}
 		k.BothUsers(c)
@@ -684,10 +684,10 @@ func s29TheHookIsAskedOnce(t *testing.T) {
 		{"/between", "", "", false, false},
 		{"/logout-here", "robots", "robot, robot", true, false},
 		{"/logout-here", "", "nobody, nobody", false, false},
-		{"/logout-here", "", "nobody, nobody", true, false}, // what has ended does not come back
+		{"/logout-here", "", "nobody, nobody", true, false}, // an ended session is not restored
 		{"/logout-bare", "robots", "robot, robot", true, false},
 		{"/logout-bare", "", "nobody, nobody", false, false},
-		{"/logout-bare", "", "nobody, nobody", true, false}, // the last with this session
+		{"/logout-bare", "", "nobody, nobody", true, false}, // the last request with this session
 	} {
 		refuse = false
 		b := k.NewBrowser()
@@ -706,7 +706,7 @@ func s29TheHookIsAskedOnce(t *testing.T) {
 			t.Errorf("%+v: %d %s", tt, p.Status, p.Text())
 		}
 		if tt.want == "" && p.Status != http.StatusUnauthorized {
-			t.Errorf("%+v: answered with %d", tt, p.Status)
+			t.Errorf("%+v: the response is %d", tt, p.Status)
 		}
 	}
 }

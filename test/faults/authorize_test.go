@@ -78,7 +78,7 @@ func a17MaxAgeAndAcrValues(t *testing.T) {
 			switch v := value.(type) {
 			case nil:
 				delete(claims, name)
-			case func() int64: // when the token is made, not when the test begins
+			case func() int64: // when the token is issued, not when the test begins
 				claims[name] = v()
 			default:
 				claims[name] = v
@@ -122,7 +122,7 @@ func a17MaxAgeAndAcrValues(t *testing.T) {
 			p := s.Get("/login/demo" + tt.query)
 			if tt.ok {
 				if s.User() == nil {
-					t.Errorf("refused: %d %s\n%s", p.Status, p.Text(), s.Logs)
+					t.Errorf("rejected: %d %s\n%s", p.Status, p.Text(), s.Logs)
 				}
 				return
 			}
@@ -140,8 +140,7 @@ func a17MaxAgeAndAcrValues(t *testing.T) {
 	}
 }
 
-// request begins a sign-in and returns the authorization request that the
-// browser is sent to the provider with.
+// request begins a sign-in and returns the authorization request.
 func request(s *sitetest.Site, t testing.TB, query string) (location string, params url.Values) {
 	t.Helper()
 	return sitetest.Authorization(t, s.Open("/login/demo"+query))
@@ -174,8 +173,7 @@ func a1StateIsOursAndRandom(t *testing.T) {
 	}
 }
 
-// injected are an attacker's values for everything that an authorization
-// request may have.
+// injected has an attacker's values for every parameter of an authorization request.
 func injected() url.Values {
 	values := url.Values{}
 	for _, name := range []string{
@@ -263,7 +261,7 @@ func a3PassedOnOnlyWhatIsListed(t *testing.T) {
 	}
 	s.FailsClosed(t, s.Open("/login/demo?login_hint=a&login_hint=b"), sitetest.Closed{Code: ginauth.ErrBadRequest})
 	if s.HasCookie("-a-") || s.IDP.Count(authtest.Authorize) != 0 {
-		t.Error("a refused start left an attempt, or reached the provider")
+		t.Error("a rejected start left an attempt, or reached the provider")
 	}
 }
 
@@ -311,7 +309,7 @@ func a5PkceNeverPlain(t *testing.T) {
 			s := sitetest.New(t, func(s *sitetest.Site, _ *ginauth.Options) { s.IDP.EditMetadata(edit) })
 			_, params := request(s, t, "?code_challenge_method=plain")
 			if params.Get("code_challenge_method") != "S256" || len(params.Get("code_challenge")) != 43 || params.Get("state") == "" || params.Get("nonce") == "" {
-				t.Errorf("asked with %v", params)
+				t.Errorf("requested with %v", params)
 			}
 			s.SignIn()
 		})
@@ -357,7 +355,7 @@ func a7Scopes(t *testing.T) {
 		s := sitetest.New(t, func(_ *sitetest.Site, o *ginauth.Options) { o.Providers[0].Scopes = tt.scopes })
 		location, params := request(s, t, "")
 		if params.Get("scope") != tt.want || strings.Contains(location, "+") {
-			t.Errorf("Scopes %q are asked for as %q, want %q: %s", tt.scopes, params.Get("scope"), tt.want, location)
+			t.Errorf("Scopes %q are requested as %q, want %q: %s", tt.scopes, params.Get("scope"), tt.want, location)
 		}
 	}
 	for _, scope := range []string{"email profile", " ", "", "a\tb", "a\nb", "a\x00b", `a"b`, `a\b`, "é", "a\x7f"} {
@@ -386,13 +384,13 @@ func a8PostIsAnsweredWith303(t *testing.T) {
 	}
 	for _, p := range []*authtest.Page{s.Open("/login"), s.Open("/login/demo")} {
 		if p.Status != http.StatusSeeOther {
-			t.Errorf("%s answered %d, want 303", p.URL, p.Status)
+			t.Errorf("%s responded %d, want 303", p.URL, p.Status)
 		}
 		sitetest.WantHeaders(t, p)
 	}
 }
 
-// a18AddressLongerThan8Kb lets people pass on more than an address can bear.
+// a18AddressLongerThan8Kb lets users pass on parameters that are too long for a URL.
 func a18AddressLongerThan8Kb(t *testing.T) {
 	t.Parallel()
 	var names []string
@@ -405,7 +403,7 @@ func a18AddressLongerThan8Kb(t *testing.T) {
 	p := s.Open("/login/demo?" + query.Encode())
 	s.FailsClosed(t, p, sitetest.Closed{Code: ginauth.ErrBadRequest})
 	if p.Header.Get("Location") != "" || s.HasCookie("-a-") || s.IDP.Count(authtest.Authorize) != 0 {
-		t.Error("an attempt was begun all the same")
+		t.Error("an attempt was begun")
 	}
 	for _, name := range names[20:] {
 		query.Del(name)

@@ -48,7 +48,7 @@ func h8BackChannelLogoutBySidAndBySub(t *testing.T) {
 			s.SignIn()
 			p := s.BackChannel(s.IDP.Sign(sitetest.LogoutHeader, s.LogoutClaims(claims)))
 			if p.Status != http.StatusOK || p.Header.Get("Cache-Control") != "no-store" || len(p.Body) != 0 {
-				t.Errorf("answered %d %s, Cache-Control %q\n%s", p.Status, p.Text(), p.Header.Get("Cache-Control"), s.Logs)
+				t.Errorf("the response is %d %s, Cache-Control %q\n%s", p.Status, p.Text(), p.Header.Get("Cache-Control"), s.Logs)
 			}
 			if s.UserOf(first) != nil {
 				t.Error("ada is still signed in")
@@ -57,7 +57,7 @@ func h8BackChannelLogoutBySidAndBySub(t *testing.T) {
 				t.Error("grace is signed out")
 			}
 			if p := s.BackChannel(s.IDP.Sign(sitetest.LogoutHeader, s.LogoutClaims(map[string]any{"sub": "nobody"}))); p.Status != http.StatusOK {
-				t.Errorf("somebody already gone: %d", p.Status)
+				t.Errorf("a user that has left: %d", p.Status)
 			}
 		})
 	}
@@ -85,7 +85,7 @@ func h9BackChannelWithABadSignature(t *testing.T) {
 	}
 }
 
-// bad posts tokens whose claims are changed from good ones.
+// bad posts tokens with modified claims.
 func bad(s *sitetest.Site, t *testing.T, changes map[string]func(claims map[string]any)) {
 	t.Helper()
 	for name, change := range changes {
@@ -188,7 +188,7 @@ func h16IdTokenAsLogoutToken(t *testing.T) {
 	for _, typ := range []any{"at+jwt", "secevent+jwt", "logout", "", 1} {
 		s.RefusesLogoutToken(t, s.BackChannel(s.IDP.Sign(map[string]any{"typ": typ}, claims)))
 	}
-	// What Keycloak and others send, and no typ at all, which RFC 7519 allows.
+	// The typ of Keycloak and others, and no typ, which RFC 7519 allows.
 	if p := s.BackChannel(s.IDP.Sign(map[string]any{"typ": "JWT"}, claims)); p.Status != http.StatusOK {
 		t.Errorf("typ JWT: %d %s", p.Status, p.Text())
 	}
@@ -212,7 +212,7 @@ func h17BackChannelRequestForm(t *testing.T) {
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			if p := s.BackChannelTo("demo", tt.body, tt.contentType); p.Status != tt.status || s.User() == nil {
-				t.Errorf("answered %d %s, want %d and nobody signed out", p.Status, p.Text(), tt.status)
+				t.Errorf("the response is %d %s, want %d and no user signed out", p.Status, p.Text(), tt.status)
 			}
 		})
 	}
@@ -258,15 +258,15 @@ func h19NewLoginAfterLogoutLivesAndOldOnesStayDead(t *testing.T) {
 	s.SignIn()
 	for i, b := range old {
 		if s.UserOf(b) != nil {
-			t.Errorf("old session %d lives again", i)
+			t.Errorf("old session %d is valid again", i)
 		}
 	}
 	if s.User() == nil {
-		t.Error("the new session is dead")
+		t.Error("the new session was revoked")
 	}
 }
 
-// The provider's clock is not ours: what counts is which came first by its own.
+// The provider's clock differs from ours: only the order by the provider's clock counts.
 func h20ClocksThatDiffer(t *testing.T) {
 	t.Parallel()
 	for _, tt := range []struct {
@@ -305,7 +305,7 @@ func h21RevocationStoreDown(t *testing.T) {
 	store.Broken.Store(true)
 	p := s.BackChannel(s.IDP.Sign(sitetest.LogoutHeader, s.LogoutClaims(map[string]any{"sub": "ada"})))
 	if p.Status != http.StatusServiceUnavailable || p.Header.Get("Retry-After") == "" {
-		t.Errorf("answered %d, Retry-After %q; want 503 so that the provider tries again", p.Status, p.Header.Get("Retry-After"))
+		t.Errorf("the response is %d, Retry-After %q; want 503 so that the provider tries again", p.Status, p.Header.Get("Retry-After"))
 	}
 	if p := s.Must(s.Browser.Fetch(authtest.At(s.URL+"/"), "GET", s.URL+"/me", nil, "")); p.Status != http.StatusServiceUnavailable {
 		t.Errorf("a request while it is down: %d", p.Status)
@@ -322,7 +322,7 @@ func h22BackChannelNeedsNoCookie(t *testing.T) {
 	s.SignIn()
 	p := s.BackChannel(s.IDP.Sign(sitetest.LogoutHeader, s.LogoutClaims(map[string]any{"sub": "ada"})))
 	if p.Status != http.StatusOK || len(p.Header.Values("Set-Cookie")) != 0 {
-		t.Errorf("answered %d with cookies %q", p.Status, p.Header.Values("Set-Cookie"))
+		t.Errorf("the response is %d with cookies %q", p.Status, p.Header.Values("Set-Cookie"))
 	}
 	claims := s.LogoutClaims(map[string]any{"sub": "ada"})
 	req, _ := http.NewRequest("POST", s.URL+"/logout/demo/backchannel", strings.NewReader("logout_token="+s.IDP.Sign(sitetest.LogoutHeader, claims)))

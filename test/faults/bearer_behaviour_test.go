@@ -24,8 +24,8 @@ import (
 
 func showUser(c *gin.Context) { c.JSON(http.StatusOK, gin.H{"user": ginauth.CurrentUser(c)}) }
 
-// With Authenticate set, LoadUser in front leaves a mark in the request by which a guard behind
-// it takes the request for one without a credential, and reads the cookie.
+// With Authenticate set, LoadUser in front could mark the request so that a guard behind it
+// treats it as a request without a credential, and reads the cookie.
 func TestBearerLoadUserAndAuthenticateLeaveTheCookieAlone(t *testing.T) {
 	b := newBearing(t, func(_ *sitetest.Site, o *ginauth.Options) {
 		o.Hooks.Authenticate = func(*gin.Context) (*ginauth.User, error) { return nil, nil }
@@ -53,13 +53,13 @@ func TestBearerLoadUserAndAuthenticateLeaveTheCookieAlone(t *testing.T) {
 	}
 }
 
-// A token with no scope of this API at all must not tie another account to its user's.
+// A token without any scope of this API must not link another account to its user's.
 func TestBearerATokenLinksNoAccount(t *testing.T) {
 	var previous *ginauth.User
 	b := newBearing(t, func(_ *sitetest.Site, o *ginauth.Options) {
 		o.Hooks.OnLogin = func(_ *gin.Context, l *ginauth.Login) error { previous = l.Previous; return nil }
 	})
-	token := b.token() // ada's, of a client that she gave no scope
+	token := b.token() // ada's, for a client without scopes
 	b.IDP.SignInAs("grace")
 	r, _ := http.NewRequest("POST", b.URL+"/login/demo", strings.NewReader("link=true"))
 	r.Header.Set("Content-Type", "application/x-www-form-urlencoded")
@@ -91,7 +91,7 @@ func TestBearerATokenLinksNoAccount(t *testing.T) {
 	}
 	back.Body.Close()
 	if previous != nil {
-		t.Errorf("%d: OnLogin was told to link grace's account to %s's, by a token without a scope", back.StatusCode, previous.Subject)
+		t.Errorf("%d: OnLogin was called to link grace's account to %s's, by a token without a scope", back.StatusCode, previous.Subject)
 	} else {
 		t.Errorf("/login accepted the token of a request to link: %d, then %d", resp.StatusCode, back.StatusCode)
 	}
@@ -106,8 +106,8 @@ func newRequest(t *testing.T, method, url string) *http.Request {
 	return r
 }
 
-// A branch of AnyOf that says no has admitted nothing: what its HasScope said on the way must
-// not open the next branch, which has none.
+// A failed branch of AnyOf admits nothing: a passed HasScope in it must not admit the token in
+// the next branch, which has no HasScope.
 func TestBearerABranchOfAnyOfThatRefusesAdmitsNoToken(t *testing.T) {
 	b := newBearing(t, nil)
 	scopedAdmin := func(u *ginauth.User) error {
@@ -184,8 +184,8 @@ func TestBearerOnTokenHasTheClaims(t *testing.T) {
 	}
 }
 
-// What OnToken was given is copied, as what Authenticate returns is: the hook may share what it
-// put there.
+// The user that OnToken received is copied, like the result of Authenticate: the hook may share
+// the values that it sets.
 func TestBearerOnTokensUserIsCopied(t *testing.T) {
 	shared := map[string]string{"plan": "free"}
 	groups := []string{"staff"}
@@ -200,8 +200,8 @@ func TestBearerOnTokensUserIsCopied(t *testing.T) {
 	}
 }
 
-// Guards of another Auth inside OnToken must not run the handlers, whose own guard has not
-// decided yet: as in Authenticate.
+// As in Authenticate, guards of another Auth inside OnToken must not run the handlers, whose own
+// guard has not decided yet.
 func TestBearerAGuardInsideOnTokenRunsNoHandler(t *testing.T) {
 	var other *ginauth.Auth
 	b := newBearing(t, func(s *sitetest.Site, o *ginauth.Options) {
@@ -220,7 +220,7 @@ func TestBearerAGuardInsideOnTokenRunsNoHandler(t *testing.T) {
 	}
 }
 
-// An OnToken that answers, or aborts, has not admitted anybody.
+// An OnToken that writes a response, or aborts, admits no user.
 func TestBearerAnOnTokenThatAnswersFails(t *testing.T) {
 	b := newBearing(t, func(_ *sitetest.Site, o *ginauth.Options) {
 		o.Hooks.OnToken = func(c *gin.Context, _ *ginauth.User) error {
@@ -229,7 +229,7 @@ func TestBearerAnOnTokenThatAnswersFails(t *testing.T) {
 		}
 	})
 	if a := b.get(t, "/read", b.token("read")); strings.Contains(a.text, `"user"`) {
-		t.Errorf("the handler ran behind the answer: %d %s", a.status, a.text)
+		t.Errorf("the handler ran behind the response: %d %s", a.status, a.text)
 	}
 }
 
@@ -264,11 +264,11 @@ func (b *bearing) hang(t *testing.T) (entered *atomic.Int64, release func()) {
 	return n, release
 }
 
-// Random opaque tokens cost the sender nothing. They must not take all the connections to the
-// provider that sign-ins need.
+// Random opaque tokens cost the sender nothing. They must not occupy all connections to the
+// provider, which sign-ins need.
 func TestBearerAFloodOfOpaqueTokensLeavesSignInsAlone(t *testing.T) {
 	b := newBearing(t, introspecting)
-	b.SignIn() // discovery and keys are there
+	b.SignIn() // discovery and keys are cached
 	entered, release := b.hang(t)
 	ctx, cancel := context.WithCancel(context.Background())
 	var wg sync.WaitGroup
@@ -282,10 +282,10 @@ func TestBearerAFloodOfOpaqueTokensLeavesSignInsAlone(t *testing.T) {
 		})
 	}
 	until(t, func() bool { return b.arrived.Load() >= 200 })
-	cancel() // they have hung up; what they began goes on
+	cancel() // the clients have disconnected; the introspections continue
 	wg.Wait()
 	if n := entered.Load(); n > 32 {
-		t.Errorf("%d questions at once for random tokens: nothing limits them but the connections, of which there are 64 for everything", n)
+		t.Errorf("%d concurrent introspections for random tokens: only the 64 connections limit them", n)
 	}
 	started := time.Now()
 	done := make(chan int, 1)
@@ -310,7 +310,7 @@ func TestBearerAFloodOfOpaqueTokensLeavesSignInsAlone(t *testing.T) {
 	}
 }
 
-// A question that was asked for providers that SetProviders has replaced must not answer for
+// The result of an introspection for providers that SetProviders has replaced must not count for
 // the new ones.
 func TestBearerAnIntrospectionOfTheProvidersBeforeDoesNotCount(t *testing.T) {
 	b := newBearing(t, introspecting)
@@ -328,10 +328,10 @@ func TestBearerAnIntrospectionOfTheProvidersBeforeDoesNotCount(t *testing.T) {
 	release()
 	<-first
 	(<-second).invalid(t)
-	b.get(t, "/read", token).invalid(t) // nor is it remembered for a minute
+	b.get(t, "/read", token).invalid(t) // nor is it cached for a minute
 }
 
-// The same for a refusal: it was another audience's.
+// The same for a rejection: it was for another audience.
 func TestBearerARefusalOfTheProvidersBeforeDoesNotCount(t *testing.T) {
 	b := newBearing(t, func(_ *sitetest.Site, o *ginauth.Options) {
 		o.Providers[0].Audience, o.Providers[0].Introspect = "https://mistyped.example/", true
@@ -344,7 +344,7 @@ func TestBearerARefusalOfTheProvidersBeforeDoesNotCount(t *testing.T) {
 	b.get(t, "/read", token).admits(t)
 }
 
-// Cached tokens end with the providers that they were of.
+// Cached tokens are dropped with their providers.
 func TestBearerCachedTokensEndWithTheirProvider(t *testing.T) {
 	for name, change := range map[string]func(p *ginauth.Provider, other *authtest.Provider){
 		"another audience":   func(p *ginauth.Provider, _ *authtest.Provider) { p.Audience = "https://another.example/" },
@@ -381,7 +381,7 @@ func TestBearerCachedTokensEndWithTheirProvider(t *testing.T) {
 	}
 }
 
-// "once a token and minute": also if there are more than a few.
+// "once a token and minute": also if there are more than a few tokens.
 func TestBearerManyOpaqueTokensAreAskedAboutOnceAMinute(t *testing.T) {
 	b := newBearing(t, introspecting)
 	const users = 200
@@ -459,8 +459,8 @@ func TestBearerTokensThatAreRefusedHereAreAskedAboutOnceAMinute(t *testing.T) {
 	})
 }
 
-// A provider whose clock is behind calls a token active after its exp, by our clock and within
-// the leeway: still one question a minute.
+// A provider whose clock is behind reports a token as active after its exp, by our clock and
+// within the leeway: still one introspection a minute.
 func TestBearerATokenAtItsEndIsAskedAboutOnce(t *testing.T) {
 	b := newBearing(t, introspecting)
 	b.IDP.Handle(authtest.Introspect, func(w http.ResponseWriter, _ *http.Request) {
@@ -481,8 +481,8 @@ func writeTestJSON(w http.ResponseWriter, v any) {
 }
 
 // "ID tokens, refresh tokens and logout tokens are refused everywhere": RFC 7662, 2.1, lets the
-// endpoint answer for refresh tokens, and token_type_hint is a hint. Ory Hydra says token_use,
-// and RFC 9449 token_type DPoP.
+// endpoint introspect refresh tokens, and token_type_hint is only a hint. Ory Hydra sends
+// token_use, and RFC 9449 defines token_type DPoP.
 func TestBearerOpaqueTokensOfAnotherKindAreRefused(t *testing.T) {
 	b := newBearing(t, introspecting)
 	for name, value := range map[string]any{"token_use": "refresh_token", "token_type": "DPoP", "token_type ": nil, "nonce": "n"} {
@@ -494,18 +494,17 @@ func TestBearerOpaqueTokensOfAnotherKindAreRefused(t *testing.T) {
 	b.get(t, "/read", b.opaque(func(c map[string]any) { c["token_use"], c["token_type"] = "access_token", "bearer" })).admits(t)
 }
 
-// sub is optional in an introspection response. One that names a person by username is not the
-// client's own.
+// sub is optional in an introspection response. A token with a username is not the client's own.
 func TestBearerAnIntrospectedPersonIsNoProgram(t *testing.T) {
 	b := newBearing(t, introspecting)
 	a := b.get(t, "/job", b.opaque(func(c map[string]any) { delete(c, "sub"); c["username"], c["client_id"] = "ada", "robot" }))
 	if a.user != nil {
-		t.Errorf("a person's token passes for the program's: %s", a.text)
+		t.Errorf("a user's token counts as the program's: %s", a.text)
 	}
 }
 
-// The claims of one answer must not be shared by the requests that waited for it: VerifyClaims
-// may write to its map, as at a sign-in, and two writers crash the process.
+// The claims of one introspection must not be shared by the requests that waited for it:
+// VerifyClaims may write to its map, as at a sign-in, and two writers crash the process.
 func TestBearerClaimsOfAnIntrospectionAreNotShared(t *testing.T) {
 	var mu sync.Mutex
 	shared := 0
@@ -536,8 +535,8 @@ func TestBearerClaimsOfAnIntrospectionAreNotShared(t *testing.T) {
 	}
 }
 
-// Functions of the application that a token reaches must not take the request down: anyone can
-// send one.
+// A panic in a function of the application that a token reaches must not crash the request:
+// anyone can send a token.
 func TestBearerAPanicOnTheWayOfATokenIsContained(t *testing.T) {
 	for name, set := range map[string]func(p *ginauth.Provider){
 		"TokenIssuer": func(p *ginauth.Provider) {
@@ -565,7 +564,7 @@ func TestBearerAPanicOnTheWayOfATokenIsContained(t *testing.T) {
 	}
 }
 
-// Two APIs of one issuer: a token for the second is one of the providers' too.
+// Two APIs of one issuer: a token for the second is accepted, too.
 func TestBearerTwoAudiencesOfOneIssuer(t *testing.T) {
 	b := newBearing(t, func(s *sitetest.Site, o *ginauth.Options) {
 		o.Providers = append(o.Providers, ginauth.Provider{Name: "second", Issuer: s.IDP.Issuer, Audience: "https://second.example/"})
@@ -575,7 +574,7 @@ func TestBearerTwoAudiencesOfOneIssuer(t *testing.T) {
 }
 
 // The provider's clock is ahead by less than the leeway: a sign-out after the token was used
-// must end it.
+// must revoke it.
 func TestBearerLogoutEverywhereEndsTokensOfAClockAhead(t *testing.T) {
 	b := newBearing(t, nil)
 	token := b.with("iat", b.Clock.Now().Add(40*time.Second).Unix())
@@ -588,8 +587,8 @@ func TestBearerLogoutEverywhereEndsTokensOfAClockAhead(t *testing.T) {
 	b.get(t, "/read", token).invalid(t)
 }
 
-// An application without Audience signs a person out everywhere; an API with the same
-// Revocations takes tokens for Lifetime, and so must remember as long.
+// An application without Audience signs a user out everywhere; an API with the same Revocations
+// accepts tokens for Lifetime, so the mark must be kept as long.
 func TestBearerLogoutEverywhereOfAnotherReplicaLastsAsLongAsATokenDoes(t *testing.T) {
 	var store ginauth.Revocations
 	web := sitetest.New(t, func(s *sitetest.Site, o *ginauth.Options) {
@@ -627,8 +626,8 @@ func TestBearerLogoutEverywhereOfAnotherReplicaLastsAsLongAsATokenDoes(t *testin
 	}
 }
 
-// An auth_time that cannot be (milliseconds, say) says nothing: iat, which every refresh makes
-// new, must not take its place for MaxAge.
+// An impossible auth_time (in milliseconds, for example) is unknown: iat, which every refresh
+// renews, must not replace it for MaxAge.
 func TestBearerAnAuthTimeToComeIsNotFresh(t *testing.T) {
 	b := newBearing(t, nil)
 	b.Engine.GET("/recent", b.Auth.RequireAuth(ginauth.HasScope("read"), ginauth.MaxAge(time.Minute)), showUser)
@@ -637,15 +636,15 @@ func TestBearerAnAuthTimeToComeIsNotFresh(t *testing.T) {
 	b.get(t, "/recent", b.with("auth_time", b.Clock.Now().Unix())).admits(t)
 }
 
-// "has a token on a guard without HasScope and IsClient: 403": also if the guard demands.
-// A client that authenticates its person again would only learn that afterwards.
+// "has a token on a guard without HasScope and IsClient: 403": also if the guard requires a
+// step-up. Otherwise a client would learn this only after its user has authenticated again.
 func TestBearerABareGuardWithMaxAgeSaysThatNoTokenGetsIn(t *testing.T) {
 	b := newBearing(t, nil)
 	b.Engine.GET("/recent", b.Auth.RequireAuth(ginauth.MaxAge(time.Minute)), showUser)
 	b.get(t, "/recent", b.token("read")).is(t, http.StatusForbidden, ginauth.ErrInsufficientScope, `Bearer error="insufficient_scope"`)
 }
 
-// The challenge names the metadata only where there is any: Gin takes no routes while it serves.
+// The challenge names the metadata only if it is served: Gin cannot add routes while it serves.
 func TestBearerMetadataIsWhereTheChallengeSays(t *testing.T) {
 	b := newBearing(t, nil)
 	_, rest, _ := strings.Cut(b.get(t, "/read", "nonsense").challenge, `resource_metadata="`)
@@ -671,7 +670,8 @@ func TestBearerMetadataIsWhereTheChallengeSays(t *testing.T) {
 	}
 }
 
-// RequireAuth on the whole engine must not block the metadata, as it does not block the login.
+// RequireAuth on the whole engine must not block the metadata, just as it does not block the
+// login.
 func TestBearerAGuardOfTheEngineLeavesTheMetadataOpen(t *testing.T) {
 	var auth *ginauth.Auth
 	s := sitetest.New(t, func(s *sitetest.Site, o *ginauth.Options) {
@@ -715,8 +715,8 @@ func TestBearerMetadataOfAResourceWithAPath(t *testing.T) {
 	}
 }
 
-// LoadUser behind a guard that has admitted a token takes nothing back: a handler behind
-// RequireAuth has a user.
+// LoadUser behind a guard that has admitted a token keeps the user: a handler behind RequireAuth
+// always has a user.
 func TestBearerLoadUserBehindAGuardKeepsTheUser(t *testing.T) {
 	b := newBearing(t, nil)
 	b.Engine.GET("/read-load", b.Auth.RequireAuth(ginauth.HasScope("read")), b.Auth.LoadUser(), showUser)
@@ -757,7 +757,7 @@ func TestBearerABadTokenIsAlways401(t *testing.T) {
 	}
 }
 
-// Every 400 and 401 of a token says why (RFC 6750, 3; RFC 9110, 11.6.1).
+// Every 400 and 401 for a token has a challenge (RFC 6750, 3; RFC 9110, 11.6.1).
 func TestBearerEveryRefusalHasAChallenge(t *testing.T) {
 	b := newBearing(t, nil)
 	b.get(t, "/read?access_token="+b.token("read"), "").is(t, http.StatusBadRequest, ginauth.ErrBadRequest, `Bearer error="invalid_request"`)
@@ -776,7 +776,7 @@ func TestBearerSignInKnowsNoResourceServer(t *testing.T) {
 		c.String(http.StatusOK, "%v", b.Auth.SignIn(c, &ginauth.User{Provider: "partners", Subject: "eve"}, nil))
 	})
 	if a := b.send(t, "POST", "/signin", ""); len(a.cookies) > 0 {
-		t.Errorf("a session of a provider that nobody signs in with: %s", a.text)
+		t.Errorf("a session of a provider without sign-ins: %s", a.text)
 	}
 	engine := gin.New()
 	auth, err := ginauth.Mount(engine, ginauth.Options{BaseURL: b.URL, Providers: []ginauth.Provider{{Name: "partners", Issuer: "https://partners.example", Audience: theAPI}}})
@@ -804,7 +804,7 @@ func TestBearerOurOwnRoutesLeaveTheCookieAloneBesideAToken(t *testing.T) {
 	}
 }
 
-// Providers may repeat the token that they find fault with.
+// Providers may repeat a rejected token in their error.
 func TestBearerTheProvidersWordsBringNoTokenIntoTheLog(t *testing.T) {
 	b := newBearing(t, introspecting)
 	const token = "a-very-secret-opaque-token-0123456789"
@@ -827,8 +827,8 @@ func TestBearerTheProvidersWordsBringNoTokenIntoTheLog(t *testing.T) {
 	}
 }
 
-// A sub that is not text is no sub at all: the token is malformed, and not a program's. Persons'
-// tokens of a client pass for the client's own otherwise.
+// A sub that is not a string makes the token malformed; it is not a program's. Otherwise users'
+// tokens of a client would count as the client's own.
 func TestBearerASubThatIsNoTextMakesNoProgram(t *testing.T) {
 	b := newBearing(t, nil)
 	for _, sub := range []any{7, true, []any{"ada"}, map[string]any{"id": "ada"}} {
@@ -846,7 +846,7 @@ func TestBearerAnAuthTimeOfTomorrowIsNotFresh(t *testing.T) {
 	b.get(t, "/recent", b.with("auth_time", b.Clock.Now().Add(24*time.Hour).Unix())).is(t, http.StatusUnauthorized, ginauth.ErrStepUpRequired, `Bearer error="insufficient_user_authentication"`)
 }
 
-// The same mark of a sign-out, where tokens are taken since SetProviders alone.
+// The same mark of a sign-out, if tokens are accepted only since SetProviders.
 func TestBearerLogoutEverywhereBeforeTokensWereTakenCounts(t *testing.T) {
 	b := newBearing(t, func(_ *sitetest.Site, o *ginauth.Options) { o.Providers[0].Audience = "" })
 	token := b.IDP.AccessToken(authtest.AccessToken{Audience: theAPI, Subject: "ada", Scopes: []string{"read"}, Life: 100 * time.Hour})
@@ -861,7 +861,7 @@ func TestBearerLogoutEverywhereBeforeTokensWereTakenCounts(t *testing.T) {
 	b.get(t, "/read", token).is(t, http.StatusUnauthorized, ginauth.ErrInvalidToken, `Bearer error="invalid_token"`)
 }
 
-// A provider that fails for a moment is asked again after a moment.
+// A provider that fails briefly is queried again soon.
 func TestBearerATransientFailureIsForgotten(t *testing.T) {
 	b := newBearing(t, introspecting)
 	token := b.opaque(nil)
@@ -879,7 +879,8 @@ func TestBearerATransientFailureIsForgotten(t *testing.T) {
 	b.get(t, "/read", token).admits(t)
 }
 
-// A token as a cookie, and a cookie as a token, are nothing: they share a memory.
+// A token sent as a cookie, and a cookie sent as a token, are rejected, although they share a
+// cache.
 func TestBearerCookiesAndTokensAreNotMixedUp(t *testing.T) {
 	b := newBearing(t, introspecting)
 	b.SignIn()
@@ -945,7 +946,7 @@ func TestBearerHeaderForms(t *testing.T) {
 	}
 }
 
-// Never a redirect, whatever the request looks like.
+// Requests with a token are never redirected, in any form.
 func TestBearerNoRedirectForAToken(t *testing.T) {
 	b := newBearing(t, nil)
 	b.SignIn()
@@ -1108,7 +1109,7 @@ func TestBearerWebSocketsOfOtherOrigins(t *testing.T) {
 	}
 }
 
-// Nothing of a token's words gets into a header but as it may stand there.
+// Text from a token is written into a header only in valid form.
 func TestBearerTheChallengeIsWellFormed(t *testing.T) {
 	b := newBearing(t, nil)
 	b.Engine.GET("/own-error", b.Auth.RequireAuth(ginauth.HasScope("read"), func(u *ginauth.User) error {
@@ -1123,7 +1124,7 @@ func TestBearerTheChallengeIsWellFormed(t *testing.T) {
 	}
 }
 
-// Persons and programs of one subject, with sessions and tokens: a sign-out everywhere ends all.
+// Users and programs with one subject, with sessions and tokens: a sign-out everywhere ends all.
 func TestBearerOneSubjectEverywhere(t *testing.T) {
 	b := newBearing(t, introspecting)
 	b.SignIn()
@@ -1145,7 +1146,7 @@ func TestBearerOneSubjectEverywhere(t *testing.T) {
 	b.get(t, "/read", jwt).invalid(t)
 	b.get(t, "/read", opaque).invalid(t)
 	if a := b.get(t, "/read", "", "Cookie", session); a.user != nil {
-		t.Error("the session goes on")
+		t.Error("the session continues")
 	}
 	b.Clock.Advance(61 * time.Second) // the leeway for clocks that differ
 	b.get(t, "/read", b.token("read")).admits(t)
@@ -1176,7 +1177,7 @@ func TestBearerACopiedContextHasTheUser(t *testing.T) {
 	}
 }
 
-// Tokens that no JWT of an access token is.
+// JWTs that are not access tokens.
 func TestBearerOtherKindsOfJWT(t *testing.T) {
 	b := newBearing(t, nil)
 	now := b.Clock.Now().Unix()
@@ -1188,7 +1189,7 @@ func TestBearerOtherKindsOfJWT(t *testing.T) {
 		return c
 	}
 	b.get(t, "/read", b.IDP.Sign(map[string]any{"typ": "JWT"}, base(nil))).admits(t)
-	b.get(t, "/read", b.IDP.Sign(map[string]any{"typ": "at+jwt"}, base(map[string]any{"nonce": "n"}))).admits(t) // which says what it is
+	b.get(t, "/read", b.IDP.Sign(map[string]any{"typ": "at+jwt"}, base(map[string]any{"nonce": "n"}))).admits(t) // its typ identifies it
 	for name, token := range map[string]string{
 		"an ID token for both":     b.IDP.Sign(map[string]any{"typ": "JWT"}, base(map[string]any{"aud": []any{b.IDP.ClientID, theAPI}, "nonce": "n"})),
 		"userinfo":                 b.IDP.Sign(map[string]any{"typ": "JWT"}, map[string]any{"iss": b.IDP.Issuer, "sub": "ada", "aud": theAPI, "scope": "read"}),
@@ -1208,8 +1209,8 @@ func TestBearerOtherKindsOfJWT(t *testing.T) {
 	}
 }
 
-// A key that the provider has withdrawn, since it leaked, verifies nothing after an hour, when
-// keys are fetched again: nor a token that was seen before.
+// A key that the provider has withdrawn after a leak verifies nothing after an hour, when keys
+// are fetched again: not even a token that was accepted before.
 func TestBearerAWithdrawnKeyEndsRememberedTokens(t *testing.T) {
 	b := newBearing(t, nil)
 	long := func() string {
@@ -1226,7 +1227,7 @@ func TestBearerAWithdrawnKeyEndsRememberedTokens(t *testing.T) {
 }
 
 // Keys that are replaced under one kid, or have none, are found without a sign-in: a service
-// that only validates tokens has none.
+// that only validates tokens has no sign-ins.
 func TestBearerReplacedKeysAreFoundWithoutASignIn(t *testing.T) {
 	for name, kid := range map[string]string{"the same kid": "same", "no kid": ""} {
 		t.Run(name, func(t *testing.T) {
@@ -1273,7 +1274,7 @@ func TestBearerReplacedKeysAreFoundWithoutASignIn(t *testing.T) {
 	}
 }
 
-// Of two Auths at one address, each has metadata of its own, which its challenges name.
+// Two Auths at one address each have their own metadata, which their challenges name.
 func TestBearerTheMetadataOfTwoAuths(t *testing.T) {
 	engine := gin.New()
 	for _, name := range []string{"one", "two"} {
@@ -1307,7 +1308,8 @@ func TestBearerAnOnTokenThatAbortsIsNoSuccess(t *testing.T) {
 	}
 }
 
-// Nor does BeginLogin take a token for who asks to link, or a Grant of Authenticate.
+// Nor does BeginLogin accept a token, or a Grant of Authenticate, as the user that links an
+// account.
 func TestBearerBeginLoginLinksNoAccountToAToken(t *testing.T) {
 	b := newBearing(t, func(_ *sitetest.Site, o *ginauth.Options) {
 		o.Hooks.Authenticate = func(c *gin.Context) (*ginauth.User, error) {
@@ -1362,7 +1364,7 @@ func TestBearerSetProvidersDuringRequests(t *testing.T) {
 	wg.Wait()
 }
 
-// Many different tokens, refused and not, leave little behind.
+// Many different tokens, rejected or not, use little memory.
 func TestBearerMemoryIsBounded(t *testing.T) {
 	b := newBearing(t, introspecting)
 	b.IDP.Handle(authtest.Introspect, func(w http.ResponseWriter, r *http.Request) {
@@ -1393,8 +1395,8 @@ func TestBearerMemoryIsBounded(t *testing.T) {
 	}
 }
 
-// A provider that took long to fail is left alone for a moment too: from when it has failed, not
-// from when it was asked.
+// A provider that took long to fail is not queried for a while, either: counted from its
+// failure, not from the request.
 func TestBearerASlowFailureIsRemembered(t *testing.T) {
 	b := newBearing(t, introspecting)
 	gate, entered := make(chan struct{}), new(atomic.Int64)
@@ -1419,7 +1421,7 @@ func TestBearerASlowFailureIsRemembered(t *testing.T) {
 	}
 }
 
-// A provider that is down is not asked for each of many tokens.
+// A provider that is down is not queried for each of many tokens.
 func TestBearerAProviderThatIsDownIsLeftAlone(t *testing.T) {
 	b := newBearing(t, introspecting)
 	b.get(t, "/read", b.opaque(nil)).admits(t)
@@ -1429,18 +1431,19 @@ func TestBearerAProviderThatIsDownIsLeftAlone(t *testing.T) {
 		b.get(t, "/read", fmt.Sprint("random-", i))
 	}
 	if n := b.IDP.Count(authtest.Introspect) - before; n > 10 {
-		t.Errorf("%d questions to a provider that answers 503", n)
+		t.Errorf("%d introspections at a provider that responds with 503", n)
 	}
 }
 
-// Diagnose and Warm say that nothing answers for opaque tokens, as every request with one is told.
+// Diagnose and Warm report a missing introspection endpoint, like every request with an opaque
+// token.
 func TestBearerDiagnoseFindsAMissingIntrospectionEndpoint(t *testing.T) {
 	b := newBearing(t, introspecting)
 	b.IDP.EditMetadata(func(m map[string]any) { delete(m, "introspection_endpoint") })
 	d := b.Auth.Diagnose(t.Context())
 	a := b.get(t, "/read", "an-opaque-token")
 	if len(d.Problems) == 0 && !strings.Contains(fmt.Sprint(d), "introspection") {
-		t.Errorf("Diagnose finds nothing, and an opaque token gets %d %s", a.status, a.text)
+		t.Errorf("Diagnose finds no problem, but an opaque token gets %d %s", a.status, a.text)
 	}
 }
 
@@ -1461,7 +1464,7 @@ func TestBearerIntrospectionPutsNoTokenIntoAnAddress(t *testing.T) {
 	}
 }
 
-// A header of many words costs what it is long, not many times that.
+// The cost of a header with many words is linear in its length.
 func TestBearerALongHeaderCostsLittle(t *testing.T) {
 	b := newBearing(t, nil)
 	long := strings.Repeat("a ", 450<<10)
@@ -1480,7 +1483,7 @@ func TestBearerALongHeaderCostsLittle(t *testing.T) {
 	}
 }
 
-// A session has no Grant: a user who has one must not get full access by becoming a session.
+// A session has no Grant: a user with one must not get full access through a session.
 func TestBearerSignInLosesNoGrant(t *testing.T) {
 	b := newBearing(t, nil)
 	b.Engine.POST("/signin", func(c *gin.Context) {
@@ -1497,13 +1500,13 @@ func TestBearerSignInLosesNoGrant(t *testing.T) {
 	}
 }
 
-// HasScope takes scopes, each for itself: "read write" is two, and no token has it.
+// HasScope takes single scopes: no token has the scope "read write", which is two.
 func TestBearerHasScopeRefusesWhatIsNoScope(t *testing.T) {
 	for _, scope := range []string{"read write", "read,write\n", `a"b`} {
 		func() {
 			defer func() {
 				if recover() == nil {
-					t.Errorf("HasScope(%q) is a check that refuses every token", scope)
+					t.Errorf("HasScope(%q) is a check that rejects every token", scope)
 				}
 			}()
 			ginauth.HasScope(scope)

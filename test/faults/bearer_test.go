@@ -65,7 +65,7 @@ const theAPI = "https://api.example/"
 // bearing is a site whose provider issues access tokens for it.
 type bearing struct {
 	*sitetest.Site
-	arrived *atomic.Int64 // requests that have come to the routes below
+	arrived *atomic.Int64 // requests that reached the routes below
 }
 
 func newBearing(t *testing.T, change func(s *sitetest.Site, o *ginauth.Options)) *bearing {
@@ -95,7 +95,7 @@ func newBearing(t *testing.T, change func(s *sitetest.Site, o *ginauth.Options))
 	return b
 }
 
-// answer is what a program got.
+// answer is the response to a program.
 type answer struct {
 	status    int
 	challenge string
@@ -104,7 +104,7 @@ type answer struct {
 	user      *ginauth.User
 }
 
-// send asks with a token; header are more lines.
+// send sends a request with a token and additional header lines.
 func (b *bearing) send(t *testing.T, method, path, token string, header ...string) answer {
 	t.Helper()
 	r, err := http.NewRequest(method, b.URL+path, nil)
@@ -139,12 +139,12 @@ func (b *bearing) get(t *testing.T, path, token string, header ...string) answer
 	return b.send(t, "GET", path, token, header...)
 }
 
-// token is ada's, with these scopes.
+// token returns ada's token with these scopes.
 func (b *bearing) token(scopes ...string) string {
 	return b.IDP.AccessToken(authtest.AccessToken{Audience: theAPI, Subject: "ada", Scopes: scopes})
 }
 
-// is checks an answer of failure.
+// is checks an error response.
 func (a answer) is(t *testing.T, status int, code ginauth.Code, challenge string) {
 	t.Helper()
 	if a.status != status || !strings.Contains(a.text, fmt.Sprintf("%q", string(code))) || !strings.HasPrefix(a.challenge, challenge) || challenge == "" && a.challenge != "" {
@@ -160,7 +160,7 @@ func (a answer) invalid(t *testing.T) {
 	a.is(t, http.StatusUnauthorized, ginauth.ErrInvalidToken, `Bearer error="invalid_token", resource_metadata="http`)
 }
 
-// admits checks that the user of an answer is ada.
+// admits checks that the user in a response is ada.
 func (a answer) admits(t *testing.T) {
 	t.Helper()
 	if a.status != http.StatusOK || a.user == nil || a.user.Subject != "ada" {
@@ -178,7 +178,7 @@ func j1NoCredentials(t *testing.T) {
 		}
 	}
 	page := b.get(t, "/read", "", "Accept", "text/html", "Sec-Fetch-Mode", "navigate", "Sec-Fetch-Dest", "document")
-	if page.status != http.StatusSeeOther { // a person who opens it
+	if page.status != http.StatusSeeOther { // a page load
 		t.Errorf("a page without a token: %d", page.status)
 	}
 }
@@ -204,7 +204,7 @@ func j2MalformedHeaders(t *testing.T) {
 				t.Errorf("the challenge is %q", a.challenge)
 			}
 			if a.user != nil {
-				t.Error("somebody was admitted")
+				t.Error("a user was admitted")
 			}
 		})
 	}
@@ -269,12 +269,12 @@ func j6Typ(t *testing.T) {
 	}
 }
 
-// edited is ada's token with changed claims.
+// edited returns ada's token with changed claims.
 func (b *bearing) edited(edit func(header, claims map[string]any)) string {
 	return b.IDP.AccessToken(authtest.AccessToken{Audience: theAPI, Subject: "ada", Scopes: []string{"read"}, Edit: edit})
 }
 
-// with is ada's token with one claim changed, or left out if the value is nil.
+// with returns ada's token with one claim changed, or omitted if the value is nil.
 func (b *bearing) with(name string, value any) string {
 	return b.edited(func(_, claims map[string]any) {
 		if claims[name] = value; value == nil {
@@ -292,7 +292,7 @@ func j7Audience(t *testing.T) {
 	audienceOfCognito(t)
 }
 
-// audienceOfCognito: without aud, a scope of the resource server says what a token is for.
+// audienceOfCognito: without aud, a scope of the resource server identifies the API of a token.
 func audienceOfCognito(t *testing.T) {
 	const api = "https://api.example"
 	b := newBearing(t, func(_ *sitetest.Site, o *ginauth.Options) { o.Providers[0].Audience = api })
@@ -436,7 +436,7 @@ func j9Programs(t *testing.T) {
 			b.get(t, "/job", token).is(t, http.StatusForbidden, ginauth.ErrForbidden, "")
 		})
 	}
-	// A token without a sub is a program's only if nothing says that there is a person.
+	// A token without a sub is a program's only if no claim indicates a user.
 	for _, name := range []string{"typ", "sid", "auth_time", "acr", "amr", "username", "preferred_username", "email", "name"} {
 		b.get(t, "/job", b.IDP.AccessToken(authtest.AccessToken{Audience: theAPI, ClientID: "robot", Typ: "JWT", Edit: func(_, claims map[string]any) {
 			delete(claims, "sub")
@@ -446,7 +446,7 @@ func j9Programs(t *testing.T) {
 			}
 		}})).invalid(t)
 	}
-	// Without a client id, a program's sub could be a person's: Spring.
+	// Without a client id, a program's sub could be a user's: Spring.
 	for _, client := range []any{nil, "", 7, []any{"robot"}} {
 		token := b.IDP.AccessToken(authtest.AccessToken{Audience: theAPI, ClientID: "robot", Scopes: []string{"read"}, Edit: func(_, claims map[string]any) { claims["client_id"] = client }})
 		b.get(t, "/read", token).invalid(t)
@@ -458,15 +458,15 @@ func j9Programs(t *testing.T) {
 	subjectOfOkta(t, b)
 	other := b.IDP.AccessToken(authtest.AccessToken{Audience: theAPI, ClientID: "another", Scopes: []string{"read"}})
 	b.get(t, "/job", other).is(t, http.StatusForbidden, ginauth.ErrForbidden, "")
-	b.get(t, "/job", b.token("read")).is(t, http.StatusForbidden, ginauth.ErrForbidden, "") // a person's, though of that client
+	b.get(t, "/job", b.token("read")).is(t, http.StatusForbidden, ginauth.ErrForbidden, "") // a user's, although of that client
 	b.SignIn()
 	if a := b.get(t, "/job", "", "Cookie", b.CookieHeader()); a.status != http.StatusForbidden {
 		t.Errorf("a session passes for a program: %d", a.status)
 	}
 }
 
-// subjectOfOkta: the sub of Okta's access tokens is what the person signs in with; that of
-// their ID tokens is the uid.
+// subjectOfOkta: the sub of Okta's access tokens is the user's login; that of their ID tokens is
+// the uid.
 func subjectOfOkta(t *testing.T, b *bearing) {
 	token := b.edited(func(header, claims map[string]any) {
 		delete(header, "typ")
@@ -490,7 +490,7 @@ func j10Scopes(t *testing.T) {
 	if a := b.get(t, "/read", b.token("read", "write")); a.user.Grant == nil || strings.Join(a.user.Grant.Scopes, " ") != "read write" || a.user.Grant.Client != b.IDP.ClientID || a.user.Grant.Program {
 		t.Errorf("the grant is %+v", a.user.Grant)
 	}
-	b.SignIn() // which scopes do not limit
+	b.SignIn() // a session, which scopes do not limit
 	for _, path := range []string{"/read", "/both", "/either"} {
 		if a := b.get(t, path, "", "Cookie", b.CookieHeader()); a.status != http.StatusOK || a.user.Grant != nil {
 			t.Errorf("a session at %s: %d %s", path, a.status, a.text)
@@ -550,7 +550,7 @@ func j13CookieAndBearer(t *testing.T) {
 
 func introspecting(_ *sitetest.Site, o *ginauth.Options) { o.Providers[0].Introspect = true }
 
-// opaque is a token that the provider has to be asked about.
+// opaque returns a token that must be introspected.
 func (b *bearing) opaque(edit func(claims map[string]any)) string {
 	return b.IDP.AccessToken(authtest.AccessToken{Audience: theAPI, Subject: "ada", Scopes: []string{"read"}, Opaque: true, Edit: func(_, claims map[string]any) {
 		if edit != nil {
@@ -575,7 +575,7 @@ func j14Introspection(t *testing.T) {
 	for _, fault := range []authtest.Fault{authtest.ServerError, authtest.Down, authtest.HTML, authtest.Redirecting, authtest.Oversized} {
 		t.Run(string(fault), func(t *testing.T) {
 			b := newBearing(t, introspecting)
-			b.get(t, "/read", b.token("read")).admits(t) // a JWT needs no question
+			b.get(t, "/read", b.token("read")).admits(t) // a JWT needs no introspection
 			b.IDP.Fail(authtest.Introspect, fault)
 			a := b.get(t, "/read", b.opaque(nil))
 			if a.status != http.StatusServiceUnavailable || a.user != nil {
@@ -609,8 +609,8 @@ func j15IntrospectionIsRemembered(t *testing.T) {
 	}
 }
 
-// hold keeps the introspection endpoint from answering until release is called. asked counts
-// those that wait there.
+// hold blocks the introspection endpoint until release is called. asked counts the waiting
+// requests.
 func (b *bearing) hold() (asked *atomic.Int64, release func()) {
 	answer, held := b.IDP.Default(authtest.Introspect), make(chan struct{})
 	asked = new(atomic.Int64)
@@ -638,7 +638,7 @@ func j15OneQuestionForAll(t *testing.T) {
 	token := b.opaque(nil)
 	gone, leave := context.WithCancel(t.Context())
 	first := make(chan struct{})
-	go func() { // the client that asks first hangs up, and the others are answered
+	go func() { // the first client disconnects, and the others get responses
 		defer close(first)
 		r, _ := http.NewRequestWithContext(gone, "GET", b.URL+"/read", nil)
 		r.Header.Set("Authorization", "Bearer "+token)
@@ -660,7 +660,7 @@ func j15OneQuestionForAll(t *testing.T) {
 	}
 }
 
-// No token is asked about again because others have come in between.
+// No token is introspected again because of other tokens in between.
 func j15ManyTokens(t *testing.T) {
 	b := newBearing(t, introspecting)
 	var tokens []string
@@ -677,8 +677,8 @@ func j15ManyTokens(t *testing.T) {
 	}
 }
 
-// A flood of tokens that do not exist asks the provider 16 at a time, and no client waits for
-// more than seconds.
+// A flood of invalid tokens causes at most 16 concurrent introspections, and no client waits for
+// more than a few seconds.
 func j15Flood(t *testing.T) {
 	b := newBearing(t, introspecting)
 	asked, release := b.hold()
@@ -700,8 +700,8 @@ func j15Flood(t *testing.T) {
 	b.get(t, "/read", b.opaque(nil)).admits(t)
 }
 
-// One token at which the provider fails keeps no other out; and an outage, only those that
-// were not accepted before.
+// A token for which the provider fails does not affect other tokens; an outage affects only
+// tokens that were not accepted before.
 func j15TokenAtWhichTheProviderFails(t *testing.T) {
 	for name, fail := range map[string]func(w http.ResponseWriter){
 		"400":                   func(w http.ResponseWriter) { w.WriteHeader(http.StatusBadRequest) },
@@ -743,7 +743,7 @@ func j15TokenAtWhichTheProviderFails(t *testing.T) {
 	}
 }
 
-// What was found for one configuration says nothing of another.
+// Results for one configuration do not apply to another.
 func j15OtherProviders(t *testing.T) {
 	b := newBearing(t, introspecting)
 	opaque, jwt := b.opaque(nil), b.token("read")
@@ -760,14 +760,14 @@ func j15OtherProviders(t *testing.T) {
 	if err := b.Auth.SetProviders([]ginauth.Provider{changed}); err != nil {
 		t.Fatal(err)
 	}
-	for _, token := range []string{opaque, jwt} { // means nothing any more: as if it were not there
+	for _, token := range []string{opaque, jwt} { // no longer accepted, as if absent
 		if a := b.get(t, "/read", token); a.status != http.StatusUnauthorized || a.user != nil {
 			t.Errorf("%d %s", a.status, a.text)
 		}
 	}
 }
 
-// No other kind of token that a provider issues is an access token, wherever it is sent.
+// Other kinds of tokens that a provider issues are rejected as access tokens at every route.
 func j5EveryKindAtEveryGuard(t *testing.T) {
 	other := sitetest.StartProvider(t, authtest.Config{})
 	response := map[string]string{}
@@ -1003,7 +1003,7 @@ func j26HooksFail(t *testing.T) {
 			o.Hooks.OnToken = func(_ *gin.Context, u *ginauth.User) error {
 				asked++
 				u.Groups, u.Data["plan"] = append(u.Groups, "admin"), "gold"
-				u.Subject, u.Grant = "grace", nil // which it cannot
+				u.Subject, u.Grant = "grace", nil // which is ignored
 				return nil
 			}
 		})
@@ -1015,12 +1015,12 @@ func j26HooksFail(t *testing.T) {
 			}
 		}
 		if asked != 1 {
-			t.Errorf("asked %d times", asked)
+			t.Errorf("called %d times", asked)
 		}
 		b.Clock.Advance(61 * time.Second)
 		b.get(t, "/read", token).admits(t)
 		if asked != 2 {
-			t.Errorf("asked %d times", asked)
+			t.Errorf("called %d times", asked)
 		}
 	})
 }

@@ -69,7 +69,7 @@ func newStarter(t *testing.T, change func(s *sitetest.Site, o *ginauth.Options))
 	return a
 }
 
-// trip goes to the provider, and returns the callback that it redirects to.
+// trip follows the redirect to the provider, and returns the callback to which it redirects.
 func (a *starter) trip(location string) (callback *url.URL) {
 	a.Browser.StopAt = func(next *url.URL) bool {
 		if strings.HasPrefix(next.String(), a.URL) {
@@ -85,7 +85,7 @@ func (a *starter) trip(location string) (callback *url.URL) {
 // post is a form of the application, sent by its own page.
 var post = []string{"Sec-Fetch-Site", "same-origin", "Sec-Fetch-Mode", "navigate", "Sec-Fetch-Dest", "document"}
 
-// What cannot be sent as it is, and who must not ask: no cookie, no redirect.
+// Requests that are invalid or not allowed to begin a sign-in: no cookie, no redirect.
 func s30RefusedStarts(t *testing.T) {
 	a := newStarter(t, func(_ *sitetest.Site, o *ginauth.Options) {
 		o.Providers[0].AuthParams = map[string]string{"prompt": "login"}
@@ -142,7 +142,7 @@ func s30RefusedStarts(t *testing.T) {
 		_, a.err = a.Auth.BeginLogin(c, ginauth.Start{})
 		c.String(http.StatusOK, "first")
 		if _, err := a.Auth.BeginLogin(c, ginauth.Start{}); !errors.Is(err, ginauth.ErrSessionError) {
-			t.Errorf("behind the answer: %v", err)
+			t.Errorf("behind the response: %v", err)
 		}
 	})
 	if p := a.Ask("POST", "/start", post...); !errors.Is(a.err, ginauth.ErrProviderUnavailable) || len(p.Header.Values("Set-Cookie")) > 0 {
@@ -153,8 +153,7 @@ func s30RefusedStarts(t *testing.T) {
 	}
 }
 
-// Without an Issuer no ID token is read, and nothing would say that a provider did not
-// do what is asked.
+// Without an Issuer no ID token is read, so it would be unknown whether the provider complied.
 func s30DemandsThatNoIDTokenShows(t *testing.T) {
 	a := newStarter(t, func(s *sitetest.Site, o *ginauth.Options) {
 		sitetest.Plain(s, o)
@@ -172,7 +171,7 @@ func s30DemandsThatNoIDTokenShows(t *testing.T) {
 	a.Lands(t, a.Begin("/start"), "/")
 }
 
-// Beside the refusals: what begins one.
+// In contrast to the rejections: requests that begin a sign-in.
 func s30RequestsThatMayStart(t *testing.T) {
 	a := newStarter(t, func(_ *sitetest.Site, o *ginauth.Options) { o.TrustedOrigins = []string{"https://admin.example.com"} })
 	for name, try := range map[string]struct {
@@ -206,8 +205,8 @@ func s30RequestsThatMayStart(t *testing.T) {
 	a.Refuses(t, callback, sitetest.Closed{Code: ginauth.ErrIDTokenInvalid, Tokens: 1})
 }
 
-// Without a name there is one provider, or none; a quirk's name for the client is the
-// protocol's; a request over another scheme or port is warned about, as at /login.
+// An empty name needs exactly one provider; a quirk's name for client_id is a protocol
+// parameter; a request over another scheme or port causes a warning, as at /login.
 func s30StartOfSeveralProviders(t *testing.T) {
 	page := ginauth.Provider{Name: "password", Namespace: "https://app.example", LoginPage: "/password"}
 	a := newStarter(t, func(_ *sitetest.Site, o *ginauth.Options) {
@@ -239,7 +238,7 @@ func s30StartOfSeveralProviders(t *testing.T) {
 	}
 }
 
-// A handler may hand on what a request brought: Start.ReturnTo is checked as return_to is.
+// A handler may pass on a value from a request: Start.ReturnTo is checked like return_to.
 func s30HostileReturnPaths(t *testing.T) {
 	a := newStarter(t, func(_ *sitetest.Site, o *ginauth.Options) {
 		o.AfterLogin = "/page/home"
@@ -267,7 +266,7 @@ func s30HostileReturnPaths(t *testing.T) {
 	}
 }
 
-// Whatever bytes the data has, it comes out as it went in, up to the limit.
+// Data with any bytes is returned unchanged, up to the limit.
 func s30DataThatFits(t *testing.T) {
 	many := map[string]string{}
 	for i := range 340 {
@@ -297,7 +296,7 @@ func s30DataThatFits(t *testing.T) {
 	}
 }
 
-// Sign-ins with much data crowd out older ones, and not the Cookie header.
+// Sign-ins with much data displace older ones, and do not overflow the Cookie header.
 func s30ManyStartsWithData(t *testing.T) {
 	a := newStarter(t, nil)
 	a.start.Data = map[string]string{"d": strings.Repeat("x", 1023)}
@@ -323,8 +322,8 @@ func s30ManyStartsWithData(t *testing.T) {
 	}
 }
 
-// A handler that begins a sign-in for each request without a session would never end
-// with a browser that keeps no cookies.
+// A handler that begins a sign-in for each request without a session would loop with a browser
+// that keeps no cookies.
 func s30ABrowserWithoutASession(t *testing.T) {
 	a := newStarter(t, nil)
 	for range 2 {
@@ -381,7 +380,7 @@ func s31DataComesOutOnce(t *testing.T) {
 	}
 }
 
-// The user who asked to link is looked up again when the provider has answered.
+// The user that requested linking is looked up again after the provider's response.
 func s32LinkedToAnother(t *testing.T) {
 	a := newStarter(t, nil)
 	a.start.Link = true
@@ -400,7 +399,7 @@ func s32LinkedToAnother(t *testing.T) {
 	a.Refuses(t, callback, sitetest.Closed{Code: ginauth.ErrStateInvalid, Tokens: 1, Was: "eve"})
 
 	callback = begin()
-	a.As("grace") // the same person, who has signed in anew
+	a.As("grace") // the same user, after another sign-in
 	a.Refuses(t, callback, sitetest.Closed{Code: ginauth.ErrStateInvalid, Tokens: 2, Was: "grace"})
 
 	callback = begin()
@@ -421,7 +420,7 @@ func s32LinkedToAnother(t *testing.T) {
 	}
 }
 
-// Authenticate may identify users of several providers, which give out the same ids.
+// Authenticate may identify users of several providers, which may assign the same ids.
 func s32TheSameSubjectOfAnotherIssuer(t *testing.T) {
 	for _, by := range []string{"demo", "password"} {
 		who := "password"
@@ -448,9 +447,9 @@ func s32TheSameSubjectOfAnotherIssuer(t *testing.T) {
 	}
 }
 
-// A sign-in that a form of the application or a handler began, to link an account or
-// with data, cannot begin again by a link: that would be another one, which ends the
-// session of the user who asked.
+// A sign-in that a form of the application or a handler began, to link an account or with data,
+// cannot be repeated by a link: that would be another sign-in, which ends the session of the
+// user.
 func s32WhereToBeginAgain(t *testing.T) {
 	denied := func(a *starter, location string) *authtest.Page {
 		t.Helper()
@@ -459,7 +458,7 @@ func s32WhereToBeginAgain(t *testing.T) {
 	}
 	for name, try := range map[string]struct {
 		start ginauth.Start
-		form  string // of /login/demo, in place of the handler
+		form  string // form of /login/demo, instead of the handler
 		again bool
 	}{
 		"a link":             {form: "return_to=/page/accounts", again: true},

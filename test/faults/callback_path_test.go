@@ -42,7 +42,7 @@ func TestFaultsCallbackPath(t *testing.T) {
 	})
 }
 
-// atCallback gives the providers of Options a callback path.
+// atCallback sets the callback path of the providers in Options.
 func atCallback(o *ginauth.Options, path string) {
 	for i := range o.Providers {
 		o.Providers[i].CallbackPath = path
@@ -95,7 +95,7 @@ func s1CallbackPath(t *testing.T) {
 					t.Errorf("the authorization request has the redirect_uri %q, want %q", got, uri)
 				}
 				if want := strings.TrimPrefix(uri, f.URL); callback.Path != want {
-					t.Errorf("the provider answers at %q, want %q", callback.Path, want)
+					t.Errorf("the provider responds at %q, want %q", callback.Path, want)
 				}
 				callback = sitetest.AtPath(callback, strings.TrimSuffix(callback.Path, "/")+end)
 				p := f.Lands(t, callback, "/page/s1")
@@ -107,13 +107,13 @@ func s1CallbackPath(t *testing.T) {
 				}
 			}
 			if d := f.Auth.Diagnose(t.Context()); d.Providers[0].RedirectURI != uri {
-				t.Errorf("Diagnose says %q", d.Providers[0].RedirectURI)
+				t.Errorf("Diagnose reports %q", d.Providers[0].RedirectURI)
 			}
 			if line := "redirect_uri=" + uri + "\n"; !strings.Contains(f.Logs.String(), line) {
 				t.Errorf("the log does not have %q:\n%s", line, f.Logs)
 			}
 			if p := f.Ask("PUT", test.uri); p.Status != http.StatusMethodNotAllowed || p.Header.Get("Allow") != "GET, POST" {
-				t.Errorf("PUT is answered with %d, Allow: %q", p.Status, p.Header.Get("Allow"))
+				t.Errorf("PUT gets %d, Allow: %q", p.Status, p.Header.Get("Allow"))
 			}
 		})
 	}
@@ -146,7 +146,7 @@ func s1FormPost(t *testing.T) {
 	}
 }
 
-// s1Prefix: a proxy takes a prefix away, which is in BaseURL and so in the redirect URI.
+// s1Prefix: a proxy strips a prefix, which is in BaseURL and so in the redirect URI.
 func s1Prefix(t *testing.T) {
 	t.Parallel()
 	opts := quiet(func(o *ginauth.Options) {
@@ -166,11 +166,11 @@ func s1Prefix(t *testing.T) {
 	w = httptest.NewRecorder()
 	engine.ServeHTTP(w, httptest.NewRequest("GET", "/auth/demo/callback?state=x&code=y", nil))
 	if w.Code != http.StatusBadRequest || !strings.Contains(w.Body.String(), "state_invalid") {
-		t.Errorf("the callback is answered with %d %s", w.Code, w.Body)
+		t.Errorf("the callback gets %d %s", w.Code, w.Body)
 	}
 }
 
-// s1Guard: RequireAuth on the whole engine does not stand in the way of a sign-in.
+// s1Guard: RequireAuth on the whole engine does not block a sign-in.
 func s1Guard(t *testing.T) {
 	t.Parallel()
 	for _, group := range []string{"", "/group"} {
@@ -183,7 +183,7 @@ func s1Guard(t *testing.T) {
 		})
 		guard = f.Auth.RequireAuth()
 		if p := f.Open("/late"); p.Status != http.StatusNotFound {
-			t.Errorf("a callback path without a provider is answered with %d", p.Status)
+			t.Errorf("a callback path without a provider gets %d", p.Status)
 		}
 		f.Lands(t, f.Begin("/page/s1"), "/page/s1")
 	}
@@ -202,7 +202,7 @@ func s2OtherPath(t *testing.T) {
 		callback := f.Begin("/login/demo?return_to=/page/s2")
 		leaktest.Of(t).Callback(path)
 		f.Refuses(t, sitetest.AtPath(callback, path), sitetest.Closed{Code: code})
-		if code == ginauth.ErrStateInvalid { // which it has spent
+		if code == ginauth.ErrStateInvalid { // the state is then used
 			f.Refuses(t, callback, sitetest.Closed{Code: ginauth.ErrStateInvalid})
 		}
 	}
@@ -210,16 +210,16 @@ func s2OtherPath(t *testing.T) {
 		t.Errorf("the log does not say where responses arrive:\n%s", log)
 	}
 	callback := f.Begin("/login/demo?return_to=/page/s2")
-	for _, path := range []string{"/One", "/one/x", "/two", "/two/other/x"} { // are the application's
+	for _, path := range []string{"/One", "/one/x", "/two", "/two/other/x"} { // these paths belong to the application
 		leaktest.Of(t).Callback(path)
 		if p := f.Finish(sitetest.AtPath(callback, path)); p.Status != http.StatusNotFound || strings.Contains(p.Text(), "unknown_provider") {
-			t.Errorf("%s is answered with %d %s", path, p.Status, p.Text())
+			t.Errorf("%s gets %d %s", path, p.Status, p.Text())
 		}
 	}
 	f.Lands(t, callback, "/page/s2")
 }
 
-// idsOf are the ids of joined errors.
+// idsOf returns the ids of joined errors.
 func idsOf(err error) (ids []string) {
 	if several, ok := err.(interface{ Unwrap() []error }); ok {
 		for _, err := range several.Unwrap() {
@@ -273,7 +273,7 @@ func s3UnfitPaths(t *testing.T) {
 			t.Errorf("Options.CallbackPaths %q: %q, want %q", path, got, option)
 		}
 	}
-	// Gin takes an empty part for a :provider.
+	// Gin matches :provider with an empty segment.
 	for id, change := range map[string]func(*ginauth.Options){
 		"provider.callback_path.page": func(o *ginauth.Options) { o.AfterLogin = "/auth//callback" },
 		"provider.name.malformed":     func(o *ginauth.Options) { o.Providers[0].Name = "" },
@@ -300,8 +300,8 @@ func s3UnfitPaths(t *testing.T) {
 	}
 }
 
-// s3AdmittedPaths: what is admitted, Gin registers, and answers at the path of the
-// redirect URI as browsers read it.
+// s3AdmittedPaths: Gin can register every admitted path, and the redirect URI, as browsers parse
+// it, reaches that route.
 func s3AdmittedPaths(t *testing.T) {
 	t.Parallel()
 	random := rand.New(rand.NewPCG(1, 2))
@@ -332,12 +332,12 @@ func s3AdmittedPaths(t *testing.T) {
 			w := httptest.NewRecorder()
 			engine.ServeHTTP(w, httptest.NewRequest("GET", at.Path, nil))
 			if w.Code != http.StatusBadRequest || !strings.Contains(w.Body.String(), "state_invalid") {
-				t.Errorf("%q is answered with %d %s at %s", path, w.Code, w.Body, at)
+				t.Errorf("%q gets %d %s at %s", path, w.Code, w.Body, at)
 			}
 		}
 	}
 	if admitted < 100 {
-		t.Errorf("only %d paths were admitted: the test looks at nothing", admitted)
+		t.Errorf("only %d paths were admitted: the test checks nothing", admitted)
 	}
 }
 
@@ -364,10 +364,10 @@ func s3RoutesOfMount(t *testing.T) {
 			}
 		}
 		if looked < 9 {
-			t.Errorf("%d routes: the test looks at the wrong thing", looked)
+			t.Errorf("%d routes: the test checks the wrong thing", looked)
 		}
 	}
-	// Under a path of its own, the name of a provider decides.
+	// On a separate path, the name of the provider decides.
 	opts := sitetest.GoodOptionsWith(func(o *ginauth.Options) { o.Providers[0].Name, o.Providers[0].CallbackPath = "login", "/:provider/x" })
 	if got := idsOf(sitetest.MountError(opts)); !slices.Equal(got, []string{"provider.callback_path.own_route"}) {
 		t.Errorf("a provider called login: %q", got)
@@ -403,11 +403,11 @@ func s3RoutesOfTheApplication(t *testing.T) {
 			if test.want == nil {
 				return
 			}
-			for _, path := range append(test.paths, "/login") { // what was registered before
+			for _, path := range append(test.paths, "/login") { // the paths registered before
 				w := httptest.NewRecorder()
 				engine.ServeHTTP(w, httptest.NewRequest("GET", path, nil))
 				if w.Code != http.StatusNotFound && w.Code != http.StatusTeapot {
-					t.Errorf("%s is answered with %d", path, w.Code)
+					t.Errorf("%s gets %d", path, w.Code)
 				}
 			}
 		})
@@ -424,7 +424,7 @@ func s4IssOfAnother(t *testing.T) {
 	}
 	for name, test := range map[string]struct {
 		change   func(s *sitetest.Site, o *ginauth.Options)
-		accepted string // iss of a response that is the provider's own: "own", or "" for none
+		accepted string // iss of the provider's own responses: "own", or "" for none
 	}{
 		"with an issuer": {nil, "own"},
 		"with ResponseIssuer": {func(s *sitetest.Site, o *ginauth.Options) {
@@ -455,7 +455,7 @@ func s4IssOfAnother(t *testing.T) {
 						callback = sitetest.With(sitetest.Without(callback, "code"), "error", "access_denied")
 					}
 					f.Refuses(t, callback, sitetest.Closed{Code: ginauth.ErrIssuerMismatch})
-					f.Refuses(t, genuine, sitetest.Closed{Code: ginauth.ErrStateInvalid}) // it is spent
+					f.Refuses(t, genuine, sitetest.Closed{Code: ginauth.ErrStateInvalid}) // the state is used
 				}
 			}
 			if n := other.Count(authtest.Token); n != 0 {
@@ -474,8 +474,8 @@ func s4IssOfAnother(t *testing.T) {
 	}
 }
 
-// s4MixUp: a dishonest provider sends people on to an honest one, with its own state and
-// challenge and the honest one's client id. What comes back must not be sent to it.
+// s4MixUp: a dishonest provider redirects users to an honest one, with its own state and
+// challenge and the honest one's client id. The honest one's code must not be sent to it.
 func s4MixUp(t *testing.T) {
 	t.Parallel()
 	var f *sitetest.Flow
@@ -502,7 +502,7 @@ func s4MixUp(t *testing.T) {
 	})
 	callback := f.Begin("/login/evil")
 	if callback.Query().Get("iss") != f.IDP.Issuer || callback.Query().Get("code") == "" {
-		t.Fatalf("no code of the honest provider comes: %s", callback)
+		t.Fatalf("no code of the honest provider arrives: %s", callback)
 	}
 	f.Refuses(t, callback, sitetest.Closed{Code: ginauth.ErrIssuerMismatch})
 	if len(stolen) > 0 {
@@ -511,8 +511,7 @@ func s4MixUp(t *testing.T) {
 	f.Lands(t, f.Begin("/login/demo?return_to=/page/s4"), "/page/s4")
 }
 
-// s4Warnings: a provider that does not promise iss is warned about as soon as that is
-// known.
+// s4Warnings: a provider that does not announce iss causes a warning as soon as that is known.
 func s4Warnings(t *testing.T) {
 	t.Parallel()
 	f, other := newShared(t, func(s *sitetest.Site, o *ginauth.Options) {
@@ -549,12 +548,12 @@ func s4Warnings(t *testing.T) {
 	if !slices.Equal(found, []string{"demo", "plain"}) {
 		t.Errorf("Diagnose warns of %q", found)
 	}
-	// What was known before is said when a path becomes a shared one.
+	// The warning is also logged when a path becomes shared later.
 	f.Logs.Reset()
 	demo, second := sitetest.Client("demo", f.IDP), sitetest.Client("other", other)
 	f.SetProviders(demo, second)
 	if got := warned(); len(got) != 0 {
-		t.Errorf("warned of %q, which share nothing", got)
+		t.Errorf("warned about %q, which share no path", got)
 	}
 	demo.CallbackPath, second.CallbackPath = "/cb", "/cb/"
 	f.SetProviders(demo, second)
@@ -663,7 +662,7 @@ func s8ReturnToACallback(t *testing.T) {
 	for _, path := range []string{"/page/cb", "/page/auth/x/callback"} {
 		f.Lands(t, f.Begin("/login/demo?return_to="+path), path)
 	}
-	for _, path := range []string{"/cb/below", "/cbx", "/auth/callback", "/auth/x/y/callback"} { // are the application's
+	for _, path := range []string{"/cb/below", "/cbx", "/auth/callback", "/auth/x/y/callback"} { // these paths belong to the application
 		if p := f.Open("/logout?return_to=" + path); !strings.Contains(p.Text(), fmt.Sprintf("value=%q", path)) {
 			t.Errorf("%s is not returned to: %s", path, p.Text())
 		}

@@ -30,8 +30,8 @@ func TestFaultsCallback(t *testing.T) {
 	})
 }
 
-// The attacker puts a victim's code into an answer of their
-// own (RFC 9700, 4.5). PKCE stops it at the provider, the nonce here.
+// The attacker puts a victim's code into a response to the attacker's sign-in (RFC 9700, 4.5).
+// PKCE stops it at the provider, the nonce here.
 func b30InjectedCode(t *testing.T) {
 	t.Parallel()
 	for _, tc := range []struct {
@@ -56,7 +56,7 @@ func b30InjectedCode(t *testing.T) {
 	}
 }
 
-// b38BrowserHangsUp is not parallel: it looks for goroutines.
+// b38BrowserHangsUp is not parallel: it inspects goroutines.
 func b38BrowserHangsUp(t *testing.T) {
 	ended := make(chan struct{}, 10)
 	f := sitetest.NewFlow(t, func(s *sitetest.Site, _ *ginauth.Options) {
@@ -72,7 +72,7 @@ func b38BrowserHangsUp(t *testing.T) {
 	asked, let := make(chan struct{}), make(chan struct{})
 	f.IDP.Handle(authtest.Token, func(_ http.ResponseWriter, r *http.Request) {
 		close(asked)
-		<-r.Context().Done() // the request to us is given up with the browser's
+		<-r.Context().Done() // our request ends with the browser's
 		close(let)
 	})
 	ctx, hangUp := context.WithCancel(context.Background())
@@ -94,9 +94,9 @@ func b38BrowserHangsUp(t *testing.T) {
 		t.Error("who hung up is signed in")
 	}
 	f.KeepCookie(saved)
-	f.Refuses(t, callback, sitetest.Closed{Code: ginauth.ErrStateInvalid, Tokens: 1}) // used up all the same
+	f.Refuses(t, callback, sitetest.Closed{Code: ginauth.ErrStateInvalid, Tokens: 1}) // used up anyway
 	if stacks := relyingParties(); stacks != "" {
-		t.Errorf("a goroutine is left:\n%s", stacks)
+		t.Errorf("a goroutine remains:\n%s", stacks)
 	}
 }
 
@@ -110,7 +110,7 @@ func relyingParties() string {
 	return string(stacks[:n])
 }
 
-// The browser is gone by the time that all is verified.
+// The browser has disconnected before verification is complete.
 func b38BrowserHangsUpLate(t *testing.T) {
 	t.Parallel()
 	ctx, hangUp := context.WithCancel(context.Background())
@@ -135,7 +135,7 @@ func b38BrowserHangsUpLate(t *testing.T) {
 	}
 	for _, line := range (<-answers)["Set-Cookie"] {
 		if name, _, _ := strings.Cut(line, "="); !strings.Contains(name, "-a-") && !strings.HasSuffix(name, "-u") {
-			t.Errorf("a session was made for nobody: %s", line)
+			t.Errorf("a session was created without a user: %s", line)
 		}
 	}
 	if !strings.Contains(f.Logs.String(), "id=request.cancelled ") {
@@ -169,8 +169,7 @@ func b31OtherHostAtTheCallback(t *testing.T) {
 	}
 }
 
-// Gin by itself answers with a 301, which a browser may
-// keep, with the code in its address.
+// By default, Gin responds with a 301, which a browser may cache, with the code in its URL.
 func b32TrailingSlash(t *testing.T) {
 	t.Parallel()
 	f := sitetest.NewFlow(t, nil)
@@ -220,8 +219,8 @@ func b33SuccessAnswer(t *testing.T) {
 	}
 }
 
-// A browser takes the fragment of an address over to where it is
-// redirected, with the tokens that an attacker had the provider put there.
+// A browser keeps the fragment of a URL across redirects, with the tokens that an attacker made
+// the provider put there.
 func b34InheritedFragment(t *testing.T) {
 	t.Parallel()
 	f := sitetest.NewFlow(t, nil)
@@ -236,9 +235,9 @@ func b34InheritedFragment(t *testing.T) {
 	f.Lands(t, spent, "/")
 	spent.Fragment = "access_token=stolen"
 	if p := f.Finish(spent); p.URL.Fragment != "" {
-		t.Errorf("the late answer's fragment is %q", p.URL.Fragment)
+		t.Errorf("the late response's fragment is %q", p.URL.Fragment)
 	}
-	// A page of ours that ends with the fragment in the bar loads nothing.
+	// A built-in page with the fragment in its URL loads nothing.
 	denied := sitetest.With(sitetest.Without(f.Begin("/login/demo"), "code"), "error", "server_error")
 	denied.Fragment = "access_token=stolen"
 	p := f.Finish(denied)
@@ -247,7 +246,7 @@ func b34InheritedFragment(t *testing.T) {
 	}
 }
 
-// foreignAddress finds what a page would load or lead to elsewhere.
+// foreignAddress finds links and resources of a page on other sites.
 var foreignAddress = regexp.MustCompile(`(?i)https?://|="?//|<script|<img|<link|<iframe|url\(|@import|srcset|<object|<embed`)
 
 func b37SecondUser(t *testing.T) {
@@ -255,7 +254,7 @@ func b37SecondUser(t *testing.T) {
 	f := sitetest.NewFlow(t, func(s *sitetest.Site, o *ginauth.Options) {
 		o.Hooks.OnLogin = func(_ *gin.Context, login *ginauth.Login) error {
 			if login.Previous != nil {
-				t.Error("who was signed in before is told without asking to link")
+				t.Error("Login.Previous is set without linking")
 			}
 			return nil
 		}
@@ -285,15 +284,15 @@ func b37SecondUser(t *testing.T) {
 	}
 }
 
-// Under SameSite=Strict, a user who comes from the
-// provider would have no session, and be sent there again.
+// With SameSite=Strict, a user that comes from the provider would have no session, and would be
+// redirected there again.
 func b41SessionSurvivesCrossSiteArrival(t *testing.T) {
 	t.Parallel()
 	f := sitetest.NewTLSFlow(t, nil)
 	p := f.Must(f.Browser.Click(authtest.At("https://elsewhere.example/"), f.URL+"/page/b41"))
 	f.WantLanded(t, p, "/page/b41")
 	if n := f.IDP.Count(authtest.Authorize); n != 1 {
-		t.Errorf("it took %d trips to the provider", n)
+		t.Errorf("it took %d redirects to the provider", n)
 	}
 	again := f.Must(f.Browser.Click(authtest.At("https://elsewhere.example/"), f.URL+"/page/b41"))
 	if len(again.Hops) != 1 || again.Status != http.StatusOK {
@@ -305,7 +304,7 @@ func b41SessionSurvivesCrossSiteArrival(t *testing.T) {
 			if err != nil || hop.URL.Host != p.URL.Host {
 				continue
 			}
-			if strings.HasPrefix(c.Name, "__Secure-") && c.Path == "/logout" { // the ID token, which no other request brings
+			if strings.HasPrefix(c.Name, "__Secure-") && c.Path == "/logout" { // the ID token, which no other request has
 				c.Name, c.Path = strings.Replace(c.Name, "__Secure-", "__Host-", 1), "/"
 			}
 			if c.SameSite != http.SameSiteLaxMode || !c.Secure || !c.HttpOnly || c.Path != "/" || c.Domain != "" || !strings.HasPrefix(c.Name, "__Host-") || c.MaxAge == 0 {

@@ -141,7 +141,7 @@ func q1EachAssertionIsNew(t *testing.T) {
 	s := sitetest.NewWith(t, authtest.Config{ClientKey: key}, nil)
 	seen := map[any]bool{}
 	for i := range 5 {
-		if i == 3 { // one that fails uses its assertion up, too
+		if i == 3 { // a failed request uses up its assertion, too
 			s.IDP.Fail(authtest.Token, authtest.ServerError)
 			s.Get("/login/demo")
 			s.IDP.Fail(authtest.Token, "")

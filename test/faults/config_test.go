@@ -60,7 +60,7 @@ func f8WeakKeys(t *testing.T) {
 	for name, tt := range map[string]struct {
 		keys []string
 		id   string
-		key  string // which it is
+		key  string // the index of the key
 	}{
 		"none":              {nil, "options.keys.empty", ""},
 		"an empty one":      {[]string{""}, "options.keys.key_empty", "key 1"},
@@ -131,7 +131,7 @@ func k6ProvidersInEachOthersWay(t *testing.T) {
 	}
 }
 
-// privateHosts are where InsecureHTTP permits http, publicHosts where it does not.
+// privateHosts are hosts for which InsecureHTTP permits http; publicHosts are others.
 var (
 	privateHosts = []string{"10.0.0.1", "10.255.255.255:8080", "172.16.0.1", "172.31.255.254", "192.168.1.5:8080", "100.64.0.1", "100.127.255.254", "[fc00::1]", "[fd12:3456:789a::1]:8080",
 		"[::ffff:10.0.0.1]", "nas", "NAS", "intranet:8080", "intranet.", "app.internal", "APP.Internal", "app.internal.", "printer.local", "Printer.LOCAL:8080", "router.lan", "a.b.lan", "media.home.arpa"}
@@ -201,7 +201,7 @@ func s35PlainHttpInAPrivateNetwork(t *testing.T) {
 	s35AnswersAreThoseOfProduction(t)
 }
 
-// Nothing of what makes a developer's machine comfortable is there.
+// The defaults for a developer's machine do not apply.
 func s35AnswersAreThoseOfProduction(t *testing.T) {
 	engine := gin.New()
 	auth, err := ginauth.Mount(engine, sitetest.GoodOptionsWith(func(o *ginauth.Options) {
@@ -225,7 +225,7 @@ func s35AnswersAreThoseOfProduction(t *testing.T) {
 		return w
 	}
 	if w := ask("GET", "http://app.internal/authorize/demo?state=x&code=y"); w.Code != http.StatusBadRequest || strings.Contains(w.Body.String(), "reason") || strings.Contains(w.Body.String(), "docs/errors.md") {
-		t.Errorf("an error is answered with %s", w.Body)
+		t.Errorf("the response to an error is %s", w.Body)
 	}
 	if w := ask("GET", "http://localhost/login/demo", "Sec-Fetch-Dest", "document"); strings.Contains(w.Header().Get("Location"), "app.internal/login") {
 		t.Error("a visit at another name is redirected to BaseURL, as on loopback")
@@ -241,19 +241,19 @@ func s35AnswersAreThoseOfProduction(t *testing.T) {
 		t.Fatalf("the session's cookies are %v", cookies)
 	}
 	cookie := cookies[0].Name + "=" + cookies[0].Value
-	// Browsers send no Fetch Metadata to such a host: Origin decides.
+	// Browsers send no Fetch Metadata to such a host, so Origin decides.
 	for origin, want := range map[string]int{"http://app.internal": 200, "": 200, "https://app.internal": 403, "http://app.internal:8080": 403, "http://evil.internal": 403, "http://internal": 403, "null": 403, "http://APP.internal": 403} {
 		header := []string{"Cookie", cookie}
 		if origin != "" {
 			header = append(header, "Origin", origin)
 		}
 		if w := ask("POST", "http://app.internal/guarded", header...); w.Code != want {
-			t.Errorf("a POST from %q is answered with %d, want %d", origin, w.Code, want)
+			t.Errorf("a POST from %q gets %d, want %d", origin, w.Code, want)
 		}
 	}
 }
 
-// A name is one to the letter: in routes, in the cookies of sign-ins and in sessions.
+// Names are compared exactly: in routes, in the cookies of sign-ins and in sessions.
 func s38NamesThatDifferInCase(t *testing.T) {
 	t.Parallel()
 	two := sitetest.GoodOptions()
@@ -292,8 +292,8 @@ func k13ClientSecretEmptyOrWithALineBreak(t *testing.T) {
 	}
 }
 
-// k14Arguments: what a preset is made of must not lead elsewhere, nor fall back
-// to something wider. All presets are tested beside them.
+// k14Arguments: the arguments of a preset must not change its host, nor fall back to wider
+// access. All presets are tested with them.
 func k14ArgumentsOfPresets(t *testing.T) {
 	for _, domain := range []string{"", "../evil", "a/b", "?x", "corp.example?", "me@evil.example", "corp example", "https://corp.example", "..", "*"} {
 		opts := sitetest.GoodOptions()
@@ -336,13 +336,13 @@ func n8BaseUrl(t *testing.T) {
 	for _, base := range []string{"https://app.example.com", "https://app.example.com/", "https://app.example.com:8443/a/b-c_d.e~f/", "https://203.0.113.5", "https://[2001:db8::1]:8443",
 		"http://localhost:8080", "http://app.localhost", "http://127.0.0.1:1/app", "http://127.9.9.9", "http://[::1]:8080", "https://localhost", "https://intranet"} {
 		if err := sitetest.MountError(ginauth.Options{BaseURL: base, Keys: []string{sitetest.Key}, Providers: []ginauth.Provider{sitetest.Offline("demo")}}); err != nil {
-			t.Errorf("BaseURL %q was refused: %v", base, err)
+			t.Errorf("BaseURL %q was rejected: %v", base, err)
 		}
 	}
 }
 
-// What the application has at our paths already is an error that says what to
-// do, and then nothing of a half-made login answers.
+// A route of the application at one of ginauth's paths is an error with a fix, and then no route
+// of the failed Mount responds.
 func o7MistakesAreErrorsOfMount(t *testing.T) {
 	t.Parallel()
 	opts := ginauth.Options{BaseURL: "https://app.example.com", Keys: []string{sitetest.Key}, Providers: []ginauth.Provider{sitetest.Nowhere}, Logger: (&sitetest.Logs{}).Logger()}
@@ -367,15 +367,14 @@ func o7MistakesAreErrorsOfMount(t *testing.T) {
 				w := httptest.NewRecorder()
 				engine.ServeHTTP(w, httptest.NewRequest("GET", p, nil))
 				if w.Body.String() != "the application" && w.Code != http.StatusNotFound || len(w.Header().Values("Set-Cookie")) > 0 {
-					t.Errorf("after a failed Mount beside %s, %s answers %d %q", path, p, w.Code, w.Body)
+					t.Errorf("after a failed Mount beside %s, %s responds %d %q", path, p, w.Code, w.Body)
 				}
 			}
 		}
 	}
 }
 
-// printed is v in all the ways in which a program prints things, on purpose or
-// not.
+// printed returns v in all formats in which a program may print it, intentionally or not.
 func printed(t *testing.T, v any) string {
 	t.Helper()
 	var b bytes.Buffer

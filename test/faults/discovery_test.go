@@ -27,8 +27,8 @@ func TestFaultsDiscovery(t *testing.T) {
 	})
 }
 
-// An attacker who runs one of two providers tries to get at the code,
-// or into the account, of the other (RFC 9700, section 4.4).
+// An attacker who runs one of two providers tries to obtain codes for the other, or access to
+// its users' accounts (RFC 9700, section 4.4).
 func k7MixUpByMetadata(t *testing.T) {
 	two := func(t *testing.T, mix func(s *sitetest.Site, honest *authtest.Provider, metadata map[string]any)) (*sitetest.Site, *authtest.Provider) {
 		var honest *authtest.Provider
@@ -53,9 +53,9 @@ func k7MixUpByMetadata(t *testing.T) {
 			t.Fatalf("the attack did not take place: %s", callback)
 		}
 		s.FailsClosed(t, s.Finish(callback), sitetest.Closed{Code: ginauth.ErrIssuerMismatch, Hide: callback.Query()["code"]})
-		s.Finish(sitetest.AtPath(callback, "/authorize/honest")) // the code at the honest callback instead
+		s.Finish(sitetest.AtPath(callback, "/authorize/honest")) // the code at the honest provider's callback instead
 		if s.User() != nil || honest.Count(authtest.Token) != 0 || s.IDP.Count(authtest.Token) != 0 {
-			t.Error("the code went to a token endpoint")
+			t.Error("the code was sent to a token endpoint")
 		}
 	})
 	t.Run("and the honest provider knows nothing of iss", func(t *testing.T) {
@@ -74,7 +74,7 @@ func k7MixUpByMetadata(t *testing.T) {
 		})
 		p := s.Get("/login/demo")
 		if p.Status < 400 || s.User() != nil {
-			t.Errorf("%s answered %d: %s", p.URL.Path, p.Status, p.Text())
+			t.Errorf("%s responded %d: %s", p.URL.Path, p.Status, p.Text())
 		}
 		for _, r := range honest.Requests(authtest.Token) {
 			if strings.Contains(string(r.Body)+r.Header.Get("Authorization"), "honest") || r.Form.Get("redirect_uri") != s.URL+"/authorize/demo" {
@@ -102,7 +102,7 @@ func k7MixUpByMetadata(t *testing.T) {
 		p := again.Must(again.NewBrowser().Do(r))
 		again.WantError(p, ginauth.ErrIssuerMismatch)
 		if honest.Count(authtest.Token) != 0 || s.IDP.Count(authtest.Token) != 0 {
-			t.Error("the code went to a token endpoint")
+			t.Error("the code was sent to a token endpoint")
 		}
 	})
 }
@@ -123,7 +123,7 @@ func k8MetadataChangesItsIssuer(t *testing.T) {
 				m["issuer"], m["token_endpoint"] = "https://evil.example", s.IDP.EvilURL()
 			})
 			s.Clock.Advance(25 * time.Hour)
-			s.SignIn() // with what is known; behind it the metadata is renewed
+			s.SignIn() // with cached metadata, which is renewed in the background
 			sitetest.Eventually(t, func() bool { return strings.Contains(s.Logs.String(), "https://evil.example") })
 			s.Clock.Advance(time.Minute)
 			s.SignIn()
@@ -160,25 +160,24 @@ func k10OneDiscoveryForAHundred(t *testing.T) {
 		return statuses
 	}
 	if got := hundred(); got[http.StatusBadGateway] != 100 {
-		t.Errorf("the answers were %v", got)
+		t.Errorf("the responses were %v", got)
 	}
 	if n := s.IDP.Count(authtest.Discovery); n != 1 {
-		t.Errorf("a provider that is down was asked %d times at once", n)
+		t.Errorf("a provider that is down was called %d times at once", n)
 	}
 	s.IDP.Heal()
 	s.Clock.Advance(5*time.Second + time.Millisecond)
 	s.IDP.Reset()
 	if got := hundred(); got[http.StatusSeeOther] != 100 {
-		t.Errorf("the answers were %v", got)
+		t.Errorf("the responses were %v", got)
 	}
 	if n := s.IDP.Count(authtest.Discovery); n != 1 {
 		t.Errorf("there were %d discoveries", n)
 	}
 }
 
-// misconfigured asserts that nobody can sign in with what a provider says about
-// itself, that Warm returns the error with this ID, and that the developer is told what
-// is wrong by these names.
+// misconfigured asserts that no user can sign in with a provider's metadata, that Warm returns
+// the error with this ID, and that the error contains these names.
 func misconfigured(t *testing.T, s *sitetest.Site, id string, names ...string) {
 	t.Helper()
 	s.FailsClosed(t, s.Open("/login/demo"), sitetest.Closed{Code: ginauth.ErrProviderMisconfigured})
@@ -258,7 +257,7 @@ func k2EndpointsThatAreNone(t *testing.T) {
 	}
 	t.Run("http on loopback, from https", func(t *testing.T) {
 		t.Parallel()
-		// Whatever listens on this machine is not the provider's to name.
+		// A provider must not name an endpoint on this machine.
 		s := sitetest.NewTLS(t, func(s *sitetest.Site, _ *ginauth.Options) {
 			s.IDP.EditMetadata(func(m map[string]any) { m["token_endpoint"] = "http://127.0.0.1:2375/token" })
 		})

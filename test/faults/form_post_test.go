@@ -116,8 +116,7 @@ func b36FormTooLarge(t *testing.T) {
 	f.WantLanded(t, f.Post(form), "/page/b36")
 }
 
-// Apple's form has an unsigned "user" beside the code, in
-// which anybody can write any address.
+// Apple's form has an unsigned "user" beside the code, in which anyone can write any address.
 func b39NameFromTheForm(t *testing.T) {
 	t.Parallel()
 	f := sitetest.NewFlow(t, func(s *sitetest.Site, o *ginauth.Options) {
@@ -137,8 +136,8 @@ func b39NameFromTheForm(t *testing.T) {
 	}
 }
 
-// The POST comes from another site, so no Lax cookie comes with
-// it; and the cookie of the attempt is Lax all the same.
+// The POST comes from another site, so it has no Lax cookies; the cookie of the attempt is Lax
+// nevertheless.
 func b40FormPostFromAnotherSite(t *testing.T) {
 	t.Parallel()
 	for name, start := range map[string]func(testing.TB, func(*sitetest.Site, *ginauth.Options)) *sitetest.Flow{"http on loopback": sitetest.NewFlow, "https": sitetest.NewTLSFlow} {
@@ -151,7 +150,7 @@ func b40FormPostFromAnotherSite(t *testing.T) {
 				if strings.HasPrefix(hop.URL.Path, "/authorize/demo") {
 					methods = append(methods, hop.Method)
 					if hop.Method == "POST" && (hop.Request.Get("Cookie") != "" || hop.Request.Get("Sec-Fetch-Site") != "cross-site" || hop.Status != http.StatusSeeOther) {
-						t.Errorf("the POST was not what it should be: %v, answered %d", hop.Request, hop.Status)
+						t.Errorf("the POST was not what it should be: %v, responded %d", hop.Request, hop.Status)
 					}
 				}
 				for _, line := range hop.Header["Set-Cookie"] {
@@ -161,10 +160,10 @@ func b40FormPostFromAnotherSite(t *testing.T) {
 				}
 			}
 			if fmt.Sprint(methods) != "[POST GET]" {
-				t.Errorf("the callback was asked with %v", methods)
+				t.Errorf("the callback got %v", methods)
 			}
 			if f.LoginStates() != nil || f.OwnCookies("-f") != nil {
-				t.Errorf("cookies of the sign-in are left: %v %v", f.LoginStates(), f.OwnCookies("-f"))
+				t.Errorf("cookies of the sign-in remain: %v %v", f.LoginStates(), f.OwnCookies("-f"))
 			}
 			token := f.IDP.LastRequest(authtest.Token).Form
 			if len(token.Get("code_verifier")) != 43 || f.IDP.LastRequest(authtest.Authorize).Form.Get("code_challenge_method") != "S256" {
@@ -175,16 +174,15 @@ func b40FormPostFromAnotherSite(t *testing.T) {
 	}
 }
 
-// hurried is a connection on which time runs faster: what may take ten seconds
-// to arrive has a third of one.
+// hurried is a connection with shorter deadlines: a third of a second instead of ten seconds.
 type hurried struct{ http.ResponseWriter }
 
 func (h hurried) SetReadDeadline(until time.Time) error {
 	return http.NewResponseController(h.ResponseWriter).SetReadDeadline(time.Now().Add(time.Until(until) / 30))
 }
 
-// What a body lacks is not waited for longer than the server
-// reads, and what is too much is not read.
+// An incomplete body does not block longer than the server's read timeout, and excess bytes are
+// not read.
 func b44BodyThatNeverEnds(t *testing.T) {
 	t.Parallel()
 	f := sitetest.NewFlow(t, sitetest.FormPost)
@@ -216,11 +214,11 @@ func b44BodyThatNeverEnds(t *testing.T) {
 		})
 	}
 	if f.IDP.Count(authtest.Token) != 0 {
-		t.Error("the token endpoint was asked")
+		t.Error("the token endpoint was called")
 	}
 }
 
-// logsAsErrorLog is for servers of a test's own.
+// logsAsErrorLog is for servers that a test starts itself.
 func logsAsErrorLog(f *sitetest.Flow) *log.Logger {
 	return slog.NewLogLogger(f.Logs.Logger().Handler(), slog.LevelError)
 }

@@ -50,7 +50,7 @@ func h23FrontChannel(t *testing.T) {
 	copied := s.Browser.Clone()
 	p := s.Frame(s.Browser, s.IDP.Issuer, good)
 	if p.Status != http.StatusOK || p.Text() != body || s.User() != nil || s.UserOf(copied) != nil {
-		t.Errorf("the right one: %d, same answer %v, signed in %v\n%s", p.Status, p.Text() == body, s.User() != nil, s.Logs)
+		t.Errorf("the right one: %d, same response %v, signed in %v\n%s", p.Status, p.Text() == body, s.User() != nil, s.Logs)
 	}
 	csp := p.Header.Get("Content-Security-Policy")
 	if !strings.Contains(csp, "frame-ancestors "+s.IDP.Issuer) || !strings.Contains(csp, "default-src 'none'") || p.Header.Get("X-Frame-Options") != "" || p.Header.Get("Cache-Control") != "no-store" {
@@ -68,19 +68,18 @@ func h24RandomFrontChannelSids(t *testing.T) {
 		s.Frame(s.Browser, s.URL, fmt.Sprintf("?iss=%s&sid=%d", url.QueryEscape(s.IDP.Issuer), i))
 	}
 	if got := calls.Revoked.Load(); got != before {
-		t.Errorf("%d revocations were kept for sids that are nobody's", got-before)
+		t.Errorf("%d revocations were kept for unknown sids", got-before)
 	}
 }
 
-// A member called sid in the profile of a plain OAuth 2.0 provider is not a
-// session at the provider: a link that names it, as a user name could be named,
-// signs nobody out.
+// A member sid in the profile of a plain OAuth 2.0 provider is not a session at the provider: a
+// link with its value, which could be a guessable user name, signs no user out.
 func TestFrontChannelNeedsAnIDToken(t *testing.T) {
 	t.Parallel()
 	s := sitetest.NewPlain(t, `{"id":"1","sid":"ada"}`, func(_ *sitetest.Site, p *ginauth.Provider) { p.ClaimPaths = map[string]string{"sub": "id"} })
 	s.SignIn()
 	s.Frame(s.Browser, s.URL, "?iss="+url.QueryEscape(s.User().Issuer)+"&sid=ada")
 	if s.User() == nil {
-		t.Error("a link signed somebody out")
+		t.Error("a link signed a user out")
 	}
 }

@@ -34,8 +34,7 @@ func TestFaultsGin(t *testing.T) {
 
 func hexOf(s string) string { return fmt.Sprintf("%x", s) }
 
-// Groups, NoRoute, NoMethod and HandleContext: each way in is guarded anew, and
-// no handler runs twice.
+// Groups, NoRoute, NoMethod and HandleContext: each entry is guarded, and no handler runs twice.
 func o9GroupsAndReentry(t *testing.T) {
 	t.Parallel()
 	s := sitetest.New(t, func(s *sitetest.Site, _ *ginauth.Options) { s.Engine.HandleMethodNotAllowed = true })
@@ -82,8 +81,8 @@ func o9GroupsAndReentry(t *testing.T) {
 	ask("GET", "/target", http.StatusUnauthorized, 0)
 }
 
-// Somebody has written an answer already: nothing can be refused, and nobody
-// signed in, by halves.
+// If a response is already written, a request cannot be half rejected, nor a user half signed
+// in.
 func o10AnswerWrittenTooEarly(t *testing.T) {
 	t.Parallel()
 	logins := 0
@@ -111,11 +110,11 @@ func o10AnswerWrittenTooEarly(t *testing.T) {
 	}
 	early = false
 	if p := s.Finish(callback); p.Status != http.StatusOK || s.User() == nil {
-		t.Errorf("the same answer, in good order: %d %s", p.Status, p.Text())
+		t.Errorf("the same response, correctly ordered: %d %s", p.Status, p.Text())
 	}
 }
 
-// The routes hold under every setting of Gin's that changes how paths are read.
+// The routes work with every setting of Gin that changes how paths are parsed.
 func o11SettingsOfTheEngine(t *testing.T) {
 	t.Parallel()
 	idp := sitetest.StartProvider(t, authtest.Config{})
@@ -162,8 +161,7 @@ func o11SettingsOfTheEngine(t *testing.T) {
 	}
 }
 
-// One answer over every transport: what a proxy in between says changes
-// nothing.
+// The response is the same over every transport, regardless of a proxy's headers.
 func o12OtherTransports(t *testing.T) {
 	t.Parallel()
 	cert, err := authtest.Certificate("localhost")
@@ -262,8 +260,8 @@ func overTransport(s *sitetest.Site, t *testing.T, transport http.RoundTripper, 
 	}
 }
 
-// Whether somebody is let in is decided by the route that Gin chose, and never
-// by how a path looks or what a program calls itself.
+// Admission depends on the route that Gin chose, never on the form of a path or on the user
+// agent.
 func o5PathsAndProgramsWithAName(t *testing.T) {
 	t.Parallel()
 	s := sitetest.New(t, nil)
@@ -286,14 +284,14 @@ func o5PathsAndProgramsWithAName(t *testing.T) {
 	}
 }
 
-// A guard around everything lets people sign in, by route and not by prefix.
+// A guard around everything lets users sign in, by route, not by prefix.
 func o6GuardAroundOurOwnRoutes(t *testing.T) {
 	t.Parallel()
 	for name, early := range map[string]bool{"put there before Mount": true, "put there after Mount": false} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			s := sitetest.New(t, func(s *sitetest.Site, _ *ginauth.Options) {
-				if early { // in the only way there is: before there is an Auth to ask
+				if early { // the only way before the Auth exists
 					s.Engine.Use(func(c *gin.Context) { s.Auth.RequireAuth()(c) })
 				}
 			})
@@ -324,8 +322,8 @@ func o6GuardAroundOurOwnRoutes(t *testing.T) {
 	}
 }
 
-// Nothing that anybody can send, and no string that an application or another
-// package stores, passes for a user.
+// No value in a request, and no string that an application or another package stores, is
+// accepted as a user.
 func o8UserFromSomewhereElse(t *testing.T) {
 	t.Parallel()
 	s := sitetest.New(t, nil)
@@ -354,8 +352,8 @@ func o8UserFromSomewhereElse(t *testing.T) {
 	}
 }
 
-// A copy of Gin's context keeps its user when Gin has given the original to
-// somebody else's request.
+// A copy of Gin's context keeps its user after Gin has reused the original for another user's
+// request.
 func o8CopiedContext(t *testing.T) {
 	t.Parallel()
 	s := sitetest.New(t, nil)

@@ -26,8 +26,8 @@ func TestFaultsGuard(t *testing.T) {
 	})
 }
 
-// The guard aborts: neither the middleware behind it nor the handler runs, and
-// nothing of theirs is in the answer.
+// The guard aborts: neither the middleware behind it nor the handler runs, and the response
+// contains none of their output.
 func o1NothingRunsBehindTheGuard(t *testing.T) {
 	t.Parallel()
 	s := sitetest.New(t, nil)
@@ -63,8 +63,7 @@ func o1NothingRunsBehindTheGuard(t *testing.T) {
 	}
 }
 
-// behind2 is the guard called from a middleware, as applications do that wrap
-// it; it aborts all the same.
+// behind2 calls the guard from a middleware, as applications do that wrap it; it aborts, too.
 func behind2(guard gin.HandlerFunc) gin.HandlerFunc { return func(c *gin.Context) { guard(c) } }
 
 func o2NothingRunsForTheWrongUser(t *testing.T) {
@@ -78,7 +77,7 @@ func o2NothingRunsForTheWrongUser(t *testing.T) {
 		{"a check that panics", ginauth.ErrForbidden, func(s *sitetest.Site, _ *sitetest.FaultyRevocations) { s.As("panic", "admin") }},
 		{"a session that is over", ginauth.ErrUnauthenticated, func(s *sitetest.Site, _ *sitetest.FaultyRevocations) {
 			s.As("ada", "admin")
-			s.Browser.Now = time.Now // a browser that keeps it all the same
+			s.Browser.Now = time.Now // a browser that keeps expired cookies
 			s.Clock.Advance(25 * time.Hour)
 		}},
 		{"a session that was revoked", ginauth.ErrUnauthenticated, func(s *sitetest.Site, f *sitetest.FaultyRevocations) {
@@ -119,7 +118,7 @@ func o2NothingRunsForTheWrongUser(t *testing.T) {
 				s.WantError(s.Ask(method, "/admins", sitetest.Fetch...), tt.code)
 			}
 			if p := s.Ask("GET", "/admins", sitetest.Navigation...); tt.code == ginauth.ErrUnauthenticated && p.Status != http.StatusSeeOther || tt.code != ginauth.ErrUnauthenticated && p.Status < 400 {
-				t.Errorf("a visit is answered with %d", p.Status)
+				t.Errorf("a visit gets %d", p.Status)
 			}
 			if ran != 0 {
 				t.Error("the handler ran")
@@ -128,8 +127,8 @@ func o2NothingRunsForTheWrongUser(t *testing.T) {
 	}
 }
 
-// A preflight is a request like any other: the application's own CORS answers
-// it, in front of the guard, or nobody does.
+// A preflight is a request like any other: only the application's own CORS middleware in front
+// of the guard can allow it.
 func o4Preflight(t *testing.T) {
 	t.Parallel()
 	s := sitetest.New(t, nil)
@@ -140,7 +139,7 @@ func o4Preflight(t *testing.T) {
 	s.WantError(p, ginauth.ErrUnauthenticated)
 	for name := range p.Header {
 		if strings.HasPrefix(name, "Access-Control-") {
-			t.Errorf("the guard answers with %s", name)
+			t.Errorf("the guard responds with %s", name)
 		}
 	}
 	cors := func(c *gin.Context) {
@@ -151,11 +150,11 @@ func o4Preflight(t *testing.T) {
 	}
 	s.Engine.Group("/cors", cors, s.Auth.RequireAuth()).Any("/api", s.Protected)
 	if p := s.Ask("OPTIONS", "/cors/api", preflight...); p.Status != http.StatusNoContent {
-		t.Errorf("the application's CORS answered %d", p.Status)
+		t.Errorf("the application's CORS responded %d", p.Status)
 	}
 	p = s.Ask("GET", "/cors/api", sitetest.Fetch...)
 	if s.WantError(p, ginauth.ErrUnauthenticated); p.Header.Get("Access-Control-Allow-Origin") == "" {
-		t.Error("the refusal lost the application's CORS header, so that its script cannot read it")
+		t.Error("the error response lost the application's CORS header, so its script cannot read it")
 	}
 	if s.Ran.Load() != 0 {
 		t.Error("a handler ran")
@@ -172,7 +171,7 @@ func trickyPaths(paths ...string) (list []string) {
 	return list
 }
 
-// How the guard answers a request without a session.
+// The guard's response to a request without a session.
 const (
 	toLogin   = "a redirect to the login"
 	asJSON    = "401 as JSON"
@@ -183,12 +182,12 @@ const (
 	andBack   = "/login?return_to=%2Fany%3Fx%3D1"
 )
 
-// guardAnswers are the guard's answers to requests without a session, by client.
+// guardAnswers are the guard's responses to requests without a session, by client.
 var guardAnswers = []struct {
 	name, method string
 	header       []string
 	answer       string
-	login        string // where to sign in, with the way back
+	login        string // the login URL, with the return path
 }{
 	{"a page that is opened", "GET", sitetest.Navigation, toLogin, andBack},
 	{"a page that an old browser opens", "GET", sitetest.OldPage, toLogin, andBack},
@@ -217,8 +216,7 @@ var guardAnswers = []struct {
 	{"HTMX that sends a form", "POST", sitetest.Plus(sitetest.Fetch, "HX-Request", "true"), asHTMX, noReturn},
 }
 
-// A page is sent to the login; everything else is told that nobody is signed
-// in, and sets no cookie doing so.
+// A page load is redirected to the login; other requests get 401, without a cookie.
 func o3WhoIsAsking(t *testing.T) {
 	t.Parallel()
 	s := sitetest.New(t, nil)
@@ -237,10 +235,10 @@ func o3WhoIsAsking(t *testing.T) {
 		})
 	}
 	if n := s.IDP.Count(authtest.Discovery); n != 0 {
-		t.Errorf("refusals asked the provider %d times", n)
+		t.Errorf("rejected requests caused %d requests to the provider", n)
 	}
 	if strings.Contains(s.Logs.String(), " code=") {
-		t.Errorf("that nobody is signed in is no failure, but was logged: %s", s.Logs)
+		t.Errorf("that no user is signed in is no failure, but was logged: %s", s.Logs)
 	}
 }
 
@@ -254,7 +252,7 @@ func wantAnswer(t *testing.T, p *authtest.Page, method, answer, login string) {
 		status = http.StatusServiceUnavailable
 	}
 	if p.Status != status || p.Header.Get("Location") != location {
-		t.Fatalf("answered %d to %q, want %d to %q: %s", p.Status, p.Header.Get("Location"), status, location, p.Text())
+		t.Fatalf("the response is %d to %q, want %d to %q: %s", p.Status, p.Header.Get("Location"), status, location, p.Text())
 	}
 	if redirect := p.Header.Get("HX-Redirect"); (answer == asHTMX) != (redirect != "") || redirect != "" && redirect != login {
 		t.Errorf("HX-Redirect is %q, want %q", redirect, login)
@@ -270,18 +268,18 @@ func wantAnswer(t *testing.T, p *authtest.Page, method, answer, login string) {
 			RequestID string       `json:"request_id"`
 		}
 		if err := json.Unmarshal(p.Body, &body); err != nil || body.Error != ginauth.ErrUnauthenticated || body.LoginURL != login || body.RequestID == "" {
-			t.Errorf("the answer is not JSON with error, login_url and request_id: %v %s", err, p.Text())
+			t.Errorf("the response is not JSON with error, login_url and request_id: %v %s", err, p.Text())
 		}
 	case asPage:
 		if !strings.Contains(p.Header.Get("Content-Type"), "text/html") || !strings.Contains(p.Text(), `href="`+login+`"`) ||
 			!strings.Contains(p.Text(), string(ginauth.ErrUnauthenticated)) {
-			t.Errorf("the answer is not a page with a link to sign in: %s", p.Text())
+			t.Errorf("the response is not a page with a link to sign in: %s", p.Text())
 		}
 	}
 }
 
-// LoadUser finds no user where the origin or a credential refuses the session, and Fail
-// answers as for any such request: the guard is there, and the cookie does not count.
+// If the origin or a credential excludes the session, LoadUser finds no user, and Fail responds
+// as to any such request: the guard is present, and the cookie does not count.
 func o3FailBehindLoadUser(t *testing.T) {
 	t.Parallel()
 	k := newKeyed(t, func(c *gin.Context, key string) (*ginauth.User, error) {
@@ -310,13 +308,13 @@ func o3FailBehindLoadUser(t *testing.T) {
 		site   *sitetest.Site
 		method string
 		header []string
-		bare   ginauth.Code // of the handler that has no guard
+		bare   ginauth.Code // code of the handler without a guard
 	}{
 		{plain, "POST", evil, ginauth.ErrUnauthenticated},
 		{k.Site, "POST", evil, ginauth.ErrUnauthenticated},
 		{k.Site, "GET", []string{"Authorization", "Bearer stale"}, ginauth.ErrUnauthenticated},
 		{k.Site, "POST", sitetest.Plus(evil, "Authorization", "Bearer stale"), ginauth.ErrUnauthenticated},
-		{k.Site, "GET", []string{"X-Key", "revoked"}, ginauth.ErrSessionError}, // nothing has asked about the key
+		{k.Site, "GET", []string{"X-Key", "revoked"}, ginauth.ErrSessionError}, // the key has not been checked
 		{plain, "GET", []string{"Authorization", "Bearer stale"}, ginauth.ErrSessionError},
 		{k.Site, "GET", nil, ginauth.ErrSessionError},
 		{plain, "POST", sitetest.Fetch, ginauth.ErrSessionError},
@@ -331,7 +329,7 @@ func o3FailBehindLoadUser(t *testing.T) {
 		}
 		tt.site.WantError(p, ginauth.ErrUnauthenticated)
 		if len(p.Header.Values("Set-Cookie")) > 0 {
-			t.Errorf("%q: the answer sets %q", tt.header, p.Header.Values("Set-Cookie"))
+			t.Errorf("%q: the response sets %q", tt.header, p.Header.Values("Set-Cookie"))
 		}
 	}
 }

@@ -49,7 +49,7 @@ func f22ProtectedPagesAreNotStored(t *testing.T) {
 	}
 }
 
-// everyAnswer are answers of each of our routes, good and bad, by what they are.
+// everyAnswer returns responses of each of ginauth's routes, good and bad, by description.
 func everyAnswer(f *sitetest.Flow) map[string]*authtest.Page {
 	f.T.Helper()
 	from := authtest.At(f.URL + "/")
@@ -119,7 +119,7 @@ func m1HeadersOfEveryAnswer(t *testing.T) {
 					sitetest.WantHeaders(t, p)
 					referrer := "no-referrer"
 					if p.Status == http.StatusOK && len(p.Forms()) > 0 {
-						referrer = "same-origin" // or browsers send Origin: null with the form
+						referrer = "same-origin" // otherwise browsers send Origin: null with the form
 					}
 					if got := p.Header.Get("Referrer-Policy"); got != referrer {
 						t.Errorf("Referrer-Policy is %q, want %q", got, referrer)
@@ -128,7 +128,7 @@ func m1HeadersOfEveryAnswer(t *testing.T) {
 						t.Errorf("Content-Type is %q", kind)
 					}
 					if p.Header.Get("Set-Cookie") != "" && p.Header.Get("Cache-Control") != "no-store" {
-						t.Error("a cookie comes with an answer that may be kept")
+						t.Error("a cookie is set by a response that is cacheable")
 					}
 				})
 			}
@@ -165,7 +165,7 @@ func m2ErrorPages(t *testing.T) {
 			}
 			for _, raw := range []string{"<script>", "<img"} {
 				if strings.Contains(p.Text(), raw) {
-					t.Errorf("%s for %q: the answer has %q: %s", path, accept, raw, p.Text())
+					t.Errorf("%s for %q: the response has %q: %s", path, accept, raw, p.Text())
 				}
 			}
 			if text := strings.ReplaceAll(html.UnescapeString(p.Text()), f.URL, ""); wantPage && !strings.Contains(text, "alert(1)") && foreignAddress.MatchString(text) {
@@ -176,14 +176,13 @@ func m2ErrorPages(t *testing.T) {
 	}
 }
 
-// The hook gets the code, our own words, and the provider's
-// alone in Err, quoted.
+// The hook gets the code and our own texts; the provider's text is only in Err, quoted.
 func m3TypedErrorForTheHook(t *testing.T) {
 	t.Parallel()
 	var got *ginauth.Error
 	f := sitetest.NewFlow(t, func(_ *sitetest.Site, o *ginauth.Options) {
 		o.Hooks.OnError = func(_ *gin.Context, e *ginauth.Error) {
-			if e.Code != ginauth.ErrUnauthenticated { // the harness asks who is signed in
+			if e.Code != ginauth.ErrUnauthenticated { // the harness requests the signed-in user
 				got = e
 			}
 		}
@@ -245,7 +244,7 @@ func m9NoPasswordDialogs(t *testing.T) {
 	pages["guarded fetch"] = f.Must(f.Browser.Fetch(from, "GET", f.URL+"/me", nil, ""))
 	pages["guarded form"] = f.Must(f.Browser.Submit(from, f.URL+"/me", url.Values{}))
 	if pages["guarded fetch"].Status != http.StatusUnauthorized || pages["guarded form"].Status != http.StatusUnauthorized {
-		t.Error("the guard did not answer 401")
+		t.Error("the guard did not respond with 401")
 	}
 	for name, p := range pages {
 		if got := p.Header.Get("WWW-Authenticate"); got != "" {
@@ -254,7 +253,7 @@ func m9NoPasswordDialogs(t *testing.T) {
 	}
 }
 
-// cacheable is an application whose handlers say that answers may be kept.
+// cacheable is an application whose handlers allow caching.
 func cacheable(t testing.TB) *sitetest.Flow {
 	f := sitetest.NewFlow(t, nil)
 	keep := func(c *gin.Context) { c.Header("Cache-Control", "public, max-age=31536000") }
@@ -288,8 +287,8 @@ func cacheable(t testing.TB) *sitetest.Flow {
 	return f
 }
 
-// A session that is written again travels in whatever
-// answer comes next; a cache must not hand it to others.
+// A renewed session is in the next response of any kind; a cache must not send it to other
+// users.
 func m10SessionCookieInACacheableAnswer(t *testing.T) {
 	t.Parallel()
 	f := cacheable(t)
@@ -312,16 +311,16 @@ func m10SessionCookieInACacheableAnswer(t *testing.T) {
 				t.Errorf("%s set no cookie: the test proves nothing", tc.path)
 			}
 			if !cookie && p.Status < 300 && control != "public, max-age=31536000" {
-				t.Errorf("%s: the handler's own Cache-Control became %q", tc.path, control)
+				t.Errorf("%s: the handler's own Cache-Control was changed to %q", tc.path, control)
 			}
 			if p.Status == http.StatusOK && p.Text() != "an asset" {
-				t.Errorf("%s: the answer became %q", tc.path, p.Text())
+				t.Errorf("%s: the response is %q", tc.path, p.Text())
 			}
 		}
 	}
 }
 
-// Writers that others wrap stay usable.
+// Wrapped response writers remain usable.
 func m10UnwrittenAndStreamedAnswers(t *testing.T) {
 	t.Parallel()
 	f := sitetest.NewFlow(t, nil)

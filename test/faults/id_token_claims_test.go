@@ -165,9 +165,8 @@ func d36TokenOfAnotherSignIn(t *testing.T) {
 	s.RefusesSignIn(t, "/login/demo", ginauth.ErrIDTokenInvalid, "id_token.nonce", 2)
 }
 
-// d37Tenants is a provider with many issuers under one set of keys. Its rule is
-// what a preset would have: the issuer of this token's own tenant, if that is
-// one of those admitted.
+// d37Tenants is a provider with many issuers under one set of keys. Its rule is that of a
+// preset: the issuer of the token's own tenant, if that is admitted.
 func d37Tenants(t *testing.T) {
 	const ours, other = "11111111-2222-3333-4444-555555555555", "99999999-2222-3333-4444-555555555555"
 	issuer := func(tid string) string { return "https://login.example/" + tid + "/v2.0" }
@@ -187,7 +186,7 @@ func d37Tenants(t *testing.T) {
 		return tokenCase{name, id, func(s *sitetest.Site, _, c sitetest.Claims) {
 			c["iss"] = iss
 			sitetest.Put(c, "tid", tid)
-			s.T.Cleanup(func() { sitetest.WantNames(s.T, s.Logs.String(), cause) }) // what TokenIssuer returned
+			s.T.Cleanup(func() { sitetest.WantNames(s.T, s.Logs.String(), cause) }) // the error of TokenIssuer
 		}}
 	}
 	keyOf := func(name, id, keyIssuer string) tokenCase {
@@ -228,7 +227,7 @@ func d37Tenants(t *testing.T) {
 		t.Parallel()
 		s := sitetest.New(t, func(s *sitetest.Site, o *ginauth.Options) {
 			o.Providers[0].TokenIssuer = func(map[string]any) (string, error) {
-				t.Error("TokenIssuer saw claims that nobody signed")
+				t.Error("TokenIssuer got unsigned claims")
 				return s.IDP.Issuer, nil
 			}
 		})
@@ -245,8 +244,8 @@ func d37Tenants(t *testing.T) {
 	})
 }
 
-// d38HostedDomain: the rule is VerifyClaims; what the request says in hd is
-// advice to the provider's page.
+// d38HostedDomain: VerifyClaims is the rule; hd in the request is only a hint for the provider's
+// page.
 func d38HostedDomain(t *testing.T) {
 	for name, hd := range map[string]any{
 		"missing": nil, "another": "evil.example", "in upper case": "CORP.EXAMPLE", "with more behind it": "corp.example.evil.example",
@@ -269,7 +268,7 @@ func d38HostedDomain(t *testing.T) {
 				return
 			}
 			s.RefusesSignIn(t, "/login/demo", ginauth.ErrIdentityRejected, "claims.rejected", 1)
-			sitetest.WantNames(t, s.Logs.String(), "another domain's account") // what the function returned
+			sitetest.WantNames(t, s.Logs.String(), "another domain's account") // the error of the function
 		})
 	}
 }
@@ -285,12 +284,12 @@ func d39ClaimSources(t *testing.T) {
 		t.Errorf("got %+v", u)
 	}
 	if n := s.IDP.EvilRequests(); n != 0 {
-		t.Errorf("the claims' source was asked %d times", n)
+		t.Errorf("the claims' source was called %d times", n)
 	}
 }
 
-// d40Groups: a session is refused rather than cut; claims that are not kept do
-// not count.
+// d40Groups: a session that is too large is rejected instead of truncated; claims that are not
+// kept do not count.
 func d40AMegabyteOfGroups(t *testing.T) {
 	groups := func(n int) (list []string) {
 		for i := range n {

@@ -111,7 +111,7 @@ func d14Iss(t *testing.T) {
 	})
 }
 
-// Google once sent its issuer without the scheme, and go-oidc lets that pass.
+// Google once sent its issuer without the scheme, and go-oidc accepts that.
 func d14GoogleWithoutScheme(t *testing.T) {
 	google := func(s *sitetest.Site, o *ginauth.Options) {
 		p := sitetest.Client("demo", s.IDP)
@@ -141,7 +141,7 @@ func d15Aud(t *testing.T) {
 		claimCase("ours and a null", form, "aud", []any{"demo-client", nil}),
 		claimCase("a list of ours alone", "", "aud", []string{"demo-client"}),
 	})
-	// Each has a fix of its own: ClientID is right where a claim is malformed.
+	// Each has its own fix: ClientID is right if a claim is malformed.
 	const client, mapping, ntp = "jwt.audience", "jwt.claims_form", "jwt.nbf"
 	names := map[string]string{client: "check ClientID", mapping: "claim mapping", ntp: "(NTP)"}
 	for _, tt := range []struct {
@@ -168,7 +168,7 @@ func d15Aud(t *testing.T) {
 			s.RefusesSignIn(t, "/login/demo", ginauth.ErrIDTokenInvalid, tt.id, 1)
 			for id, name := range names {
 				if strings.Contains(s.Logs.String(), name) != (id == tt.id) {
-					t.Errorf("%s: the log says %q:\n%s", tt.id, name, s.Logs)
+					t.Errorf("%s: the log has %q:\n%s", tt.id, name, s.Logs)
 				}
 			}
 		})
@@ -205,7 +205,7 @@ func d18AzpDoesNotStandInForAud(t *testing.T) {
 	}}})
 }
 
-// timeCase sets a claim to a time from now on, by the clock of both sides.
+// timeCase sets a claim to a time relative to now, by the clock of both sides.
 func timeCase(name, id, claim string, fromNow time.Duration) tokenCase {
 	return tokenCase{name, id, func(s *sitetest.Site, _, c sitetest.Claims) { c[claim] = s.Clock.Now().Add(fromNow).Unix() }}
 }
@@ -231,7 +231,7 @@ func d19Exp(t *testing.T) {
 func d20ExpOutOfRange(t *testing.T) {
 	const form, no = "jwt.claims_form", "id_token.exp"
 	beyond, most := no, math.MaxFloat64
-	if int64(most) < 0 { // go-oidc's number, beyond an int64, is what this processor makes of it
+	if int64(most) < 0 { // go-oidc's conversion of a number beyond an int64 depends on the processor
 		beyond = "jwt.expired"
 	}
 	raw := func(name, id, number string) tokenCase {
@@ -304,7 +304,7 @@ func swapCase(s string) string {
 	return string(b)
 }
 
-// Apple says nonce_supported where it cannot echo one. Nobody is believed that.
+// Apple sends nonce_supported if it cannot echo a nonce. The claim is ignored.
 func d24NonceSupportedFalse(t *testing.T) {
 	tokenCases(t, "/login/demo", nil, []tokenCase{{"no nonce", "id_token.nonce", func(_ *sitetest.Site, _, c sitetest.Claims) {
 		c["nonce_supported"] = false

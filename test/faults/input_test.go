@@ -28,8 +28,8 @@ func TestFaultsInput(t *testing.T) {
 	})
 }
 
-// l8Linear: no input is matched against a pattern that can run away, and none
-// is so long or so twisted that it takes long.
+// l8Linear: no input is matched by a pattern with superlinear cost, and no length or form of an
+// input takes long.
 func l8LongAndTwistedInput(t *testing.T) {
 	for _, f := range sitetest.GoFiles(t, ".") {
 		for _, spec := range f.Imports {
@@ -64,7 +64,7 @@ func l8LongAndTwistedInput(t *testing.T) {
 	}
 }
 
-// l9JSON: every place that reads what a provider sends has the same limits.
+// l9JSON: every parser of a provider's responses has the same limits.
 func l9HostileJson(t *testing.T) {
 	members := func(n int) string {
 		var b strings.Builder
@@ -106,7 +106,7 @@ func l9HostileJson(t *testing.T) {
 				s, p := with(t, text)
 				s.WantError(p, allowed[0])
 				if s.User() != nil {
-					t.Error("somebody is signed in")
+					t.Error("a user is signed in")
 				}
 			})
 		}
@@ -135,8 +135,8 @@ func l9HostileJson(t *testing.T) {
 	}
 }
 
-// clockPutBack: what is remembered for minutes is not kept for the day that a
-// clock was put back by.
+// clockPutBack: entries that are kept for minutes are not kept for the day by which a clock was
+// set back.
 func clockPutBack(t *testing.T) {
 	var c sitetest.Clock
 	r := marks.NewRevocations[ginauth.RevocationKey](c.Now, 2*64) // two in each of its 64 parts
@@ -156,15 +156,15 @@ func clockPutBack(t *testing.T) {
 	}
 }
 
-// outward is an answer without what is different in each: what is random, and
-// the return path, which only the browser's own cookie can tell.
+// outward is a response without the parts that always differ: random values, and the return
+// path, which comes only from the browser's own cookie.
 func outward(p *authtest.Page) string {
 	text := regexp.MustCompile(`nonce(-|=")[A-Z2-7]+|request [A-Z2-7]+|"request_id":"[^"]*"|\?return_to=[^"]*`).ReplaceAllString(p.Text(), "")
 	policy := regexp.MustCompile(`nonce-[A-Z2-7]+`).ReplaceAllString(p.Header.Get("Content-Security-Policy"), "")
 	return fmt.Sprint(p.Status, policy, p.Header.Get("Cache-Control"), p.Header.Get("Location"), "\n", text)
 }
 
-// same asserts that answers cannot be told apart.
+// same asserts that responses are indistinguishable.
 func same(t *testing.T, answers map[string]*authtest.Page) {
 	t.Helper()
 	first, like := "", ""
@@ -172,12 +172,12 @@ func same(t *testing.T, answers map[string]*authtest.Page) {
 		if first == "" {
 			first, like = outward(p), name
 		} else if got := outward(p); got != first {
-			t.Errorf("%q and %q are answered differently: %s", name, like, difference(got, first))
+			t.Errorf("%q and %q get different responses: %s", name, like, difference(got, first))
 		}
 	}
 }
 
-// difference is where two texts begin to differ.
+// difference returns the position at which two texts begin to differ.
 func difference(a, b string) string {
 	for i := range min(len(a), len(b)) {
 		if a[i] != b[i] {
@@ -187,7 +187,7 @@ func difference(a, b string) string {
 	return fmt.Sprintf("%d and %d bytes", len(a), len(b))
 }
 
-// l14States: from outside nobody can tell why a state is not taken.
+// l14States: responses do not reveal why a state is rejected.
 func l14OneAnswerForAllStates(t *testing.T) {
 	f := sitetest.NewPublicFlow(t, nil)
 	callback := f.Begin("/login/demo")
@@ -223,7 +223,7 @@ func l14OneAnswerForAllStates(t *testing.T) {
 	}
 }
 
-// l14Signatures: nor why a token is not.
+// l14Signatures: nor why a token is rejected.
 func l14OneAnswerForAllSignatures(t *testing.T) {
 	answers := map[string]*authtest.Page{}
 	for name, edit := range map[string]func(idp *authtest.Provider){
@@ -245,7 +245,7 @@ func l14OneAnswerForAllSignatures(t *testing.T) {
 	same(t, answers)
 }
 
-// l4Names: a request cannot choose which cookie of ours is written, nor a state.
+// l4Names: a request can choose neither which cookie is written, nor a state.
 func l4CookieNamesAreOursToChoose(t *testing.T) {
 	s := sitetest.New(t, nil)
 	seen := map[string]bool{}
@@ -268,7 +268,7 @@ func l4CookieNamesAreOursToChoose(t *testing.T) {
 	}
 }
 
-// l7TenThousandCookies runs by itself, since it counts what is allocated.
+// l7TenThousandCookies is not parallel, since it counts allocations.
 func l7TenThousandCookies(t *testing.T) {
 	s := sitetest.New(t, nil)
 	s.Begin("/login/demo")

@@ -31,11 +31,11 @@ func d41KeyRotated(t *testing.T) {
 	s.IDP.RotateKey()
 	s.SignIn()
 	if n := s.IDP.Count(authtest.JWKS); n != 2 {
-		t.Errorf("the keys were asked for %d times, want 2", n)
+		t.Errorf("the keys were requested %d times, want 2", n)
 	}
 	s.SignIn()
 	if n := s.IDP.Count(authtest.JWKS); n != 2 {
-		t.Errorf("the keys were asked for %d times after a third sign-in, want 2", n)
+		t.Errorf("the keys were requested %d times after a third sign-in, want 2", n)
 	}
 }
 
@@ -49,7 +49,7 @@ func d42KeysUnreachable(t *testing.T) {
 			s.SignIn()
 			s.IDP.Fail(authtest.JWKS, f)
 			s.SignIn()
-			s.Clock.Advance(3 * time.Hour) // the keys are old now, and still all there is
+			s.Clock.Advance(3 * time.Hour) // the keys are stale now, but the only ones
 			s.SignIn()
 			s.Browser = s.NewBrowser()
 			s.IDP.RotateKey()
@@ -182,7 +182,7 @@ func k9HostileKeySets(t *testing.T) {
 	}
 	for name, c := range map[string]struct {
 		edit func(keys []map[string]any) []map[string]any
-		code ginauth.Code // "" if it is fine
+		code ginauth.Code // "" if it is accepted
 	}{
 		"99 keys before the one":  {func(keys []map[string]any) []map[string]any { return append(many(99), keys...) }, ""},
 		"100 keys before the one": {func(keys []map[string]any) []map[string]any { return append(many(100), keys...) }, ginauth.ErrIDTokenInvalid},
@@ -220,7 +220,7 @@ func k9HostileKeySets(t *testing.T) {
 			p := s.Finish(callback)
 			if c.code == "" {
 				if s.User() == nil {
-					t.Errorf("nobody is signed in: %d %s\n%s", p.Status, p.Text(), s.Logs)
+					t.Errorf("no user is signed in: %d %s\n%s", p.Status, p.Text(), s.Logs)
 				}
 				return
 			}

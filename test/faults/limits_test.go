@@ -36,8 +36,7 @@ func TestFaultsLimits(t *testing.T) {
 	})
 }
 
-// panicky are the functions that an application gives us. boom is called in
-// each of them.
+// panicky sets all functions of an application. Each of them calls boom.
 func panicky(boom func()) map[string]func(o *ginauth.Options) {
 	provider := func(change func(p *ginauth.Provider)) func(o *ginauth.Options) {
 		return func(o *ginauth.Options) { change(&o.Providers[0]) }
@@ -76,8 +75,8 @@ func panicky(boom func()) map[string]func(o *ginauth.Options) {
 	}
 }
 
-// l10Panics: a function of the application that panics fails its request, and
-// the next one finds everything as it was.
+// l10Panics: a panic in a function of the application fails its request, and does not affect the
+// next one.
 func l10Panics(t *testing.T) {
 	for name := range panicky(nil) {
 		t.Run(name, func(t *testing.T) {
@@ -94,7 +93,7 @@ func l10Panics(t *testing.T) {
 				p := s.Get("/login/demo")
 				s.WantError(p, ginauth.ErrSessionError)
 				if s.User() != nil || s.Ran.Load() != 0 {
-					t.Error("somebody is signed in")
+					t.Error("a user is signed in")
 				}
 				if strings.Contains(p.Text(), "a panic in") || !strings.Contains(s.Logs.String(), "panic: a panic in "+name) {
 					t.Errorf("the page tells of the panic, or the log does not: %s\n%s", p.Text(), s.Logs)
@@ -123,9 +122,9 @@ func l10Panics(t *testing.T) {
 	}
 }
 
-// l1LoginsWithoutEnd runs by itself, since it looks at the heap.
+// l1LoginsWithoutEnd is not parallel, since it measures the heap.
 func l1LoginsWithoutEnd(t *testing.T) {
-	s := sitetest.New(t, func(s *sitetest.Site, o *ginauth.Options) { // whose log and events are not kept either
+	s := sitetest.New(t, func(s *sitetest.Site, o *ginauth.Options) { // its log and events are not kept either
 		s.Unheard, o.Logger = true, slog.New(slog.DiscardHandler)
 	})
 	begin := func() {
@@ -142,11 +141,11 @@ func l1LoginsWithoutEnd(t *testing.T) {
 		begin()
 	}
 	if grown := sitetest.Heap() - before; grown > 20*logins {
-		t.Errorf("%d sign-ins that nobody finished left %d bytes behind", logins, grown)
+		t.Errorf("%d unfinished sign-ins left %d bytes in memory", logins, grown)
 	}
 }
 
-// counted counts the states that are spent.
+// counted counts the used states.
 type counted struct {
 	ginauth.Revocations
 	spent atomic.Int64
@@ -157,8 +156,8 @@ func (c *counted) Once(ctx context.Context, key ginauth.RevocationKey, ttl time.
 	return c.Revocations.Once(ctx, key, ttl)
 }
 
-// Only a state that this browser was given is remembered as
-// spent, and only a provider can make us ask for its keys.
+// Only a state that was issued to this browser is stored as used, and only a provider can cause
+// a request for its keys.
 func l2AnswersWithoutEnd(t *testing.T) {
 	c := &counted{Revocations: marks.NewRevocations[ginauth.RevocationKey](time.Now, 1<<20)}
 	s := sitetest.New(t, func(s *sitetest.Site, o *ginauth.Options) {
@@ -181,27 +180,27 @@ func l2AnswersWithoutEnd(t *testing.T) {
 			answer("")
 			answer(fmt.Sprintf("%08d.%043d", i, i))
 			answer(fmt.Sprintf("%08d.%043d", i, i), jar...)
-			answer(mine[:9]+fmt.Sprintf("%043d", i), jar...) // the cookie is there, the secret is not
-			answer(mine)                                     // and the other way round
+			answer(mine[:9]+fmt.Sprintf("%043d", i), jar...) // the right cookie with the wrong secret
+			answer(mine)                                     // and vice versa
 		}
 	}
 	flood(20)
 	before := sitetest.Heap()
 	flood(1000)
 	if grown := sitetest.Heap() - before; grown > 20_000 {
-		t.Errorf("5,000 false answers left %d bytes behind", grown)
+		t.Errorf("5,000 false responses left %d bytes in memory", grown)
 	}
 	if c.spent.Load() != 0 || s.IDP.Count(authtest.Token) != 0 || s.IDP.Count(authtest.JWKS) != 0 {
-		t.Errorf("%d states were spent, %d codes and %d keys asked for", c.spent.Load(), s.IDP.Count(authtest.Token), s.IDP.Count(authtest.JWKS))
+		t.Errorf("%d states were used, %d codes and %d keys requested", c.spent.Load(), s.IDP.Count(authtest.Token), s.IDP.Count(authtest.JWKS))
 	}
 	s.Finish(callback)
 	if s.User() == nil || c.spent.Load() != 1 {
-		t.Errorf("the true answer: %v, %d states spent", s.User(), c.spent.Load())
+		t.Errorf("the genuine response: %v, %d states used", s.User(), c.spent.Load())
 	}
 }
 
-// At the limit sign-ins wait; nothing that was spent is spendable
-// again, and in time there is room.
+// At the limit sign-ins are rejected; no used state becomes usable again, and later there is
+// room.
 func l2SpentStatesHaveALimit(t *testing.T) {
 	s := sitetest.New(t, func(s *sitetest.Site, o *ginauth.Options) {
 		o.Revocations = marks.NewRevocations[ginauth.RevocationKey](s.Clock.Now, 16)
@@ -222,14 +221,13 @@ func l2SpentStatesHaveALimit(t *testing.T) {
 		s.WantError(again, ginauth.ErrStateInvalid)
 	}
 	if !full {
-		t.Fatal("the table took more than its limit")
+		t.Fatal("the table exceeds its limit")
 	}
 	s.Clock.Advance(15 * time.Minute)
 	s.SignIn()
 }
 
-// Where there is no room for another sign-out, more is
-// revoked, and never less.
+// If there is no room for another sign-out, more sessions are revoked, never fewer.
 func l3RevocationsHaveALimit(t *testing.T) {
 	s := sitetest.New(t, func(s *sitetest.Site, o *ginauth.Options) {
 		o.Revocations = marks.NewRevocations[ginauth.RevocationKey](s.Clock.Now, 128)
@@ -257,13 +255,13 @@ func l3RevocationsHaveALimit(t *testing.T) {
 		b.Close()
 	}
 	if s.User() != nil {
-		t.Error("there was room for 400 sign-outs: nobody else was signed out for it")
+		t.Error("there was room for 400 sign-outs, so no other user was signed out")
 	}
 	s.SignIn()
 }
 
-// l5Hanging: a provider that takes connections and never answers holds up the
-// sign-ins with it, for a while, and nothing else.
+// l5Hanging: a provider that accepts connections and never responds only delays its own
+// sign-ins, for a limited time.
 func l5AProviderThatHangs(t *testing.T) {
 	for _, e := range []authtest.Endpoint{authtest.Discovery, authtest.Token} {
 		t.Run(string(e), func(t *testing.T) { hangs(t, e) })
@@ -274,7 +272,7 @@ func hangs(t *testing.T, e authtest.Endpoint) {
 	const logins = 500
 	s := sitetest.NewOutage(t, nil)
 	if e != authtest.Discovery {
-		s.SignIn() // and everything is discovered
+		s.SignIn() // and fetches the metadata
 	}
 	b := s.NewBrowser()
 	var hanging, most atomic.Int64
@@ -301,23 +299,23 @@ func hangs(t *testing.T, e authtest.Endpoint) {
 	}
 	sitetest.Eventually(t, func() bool { return hanging.Load() > 0 })
 	if p := s.Must(b.Get(s.URL + "/login/other")); p.Status != http.StatusOK || s.UserOf(b) == nil {
-		t.Errorf("meanwhile the other provider answers %d", p.Status)
+		t.Errorf("in the meantime the other provider responds %d", p.Status)
 	}
 	group.Wait()
 	statuses.Range(func(status, n any) bool {
 		if status != http.StatusGatewayTimeout {
-			t.Errorf("%d of %d sign-ins were answered with %v", n.(*atomic.Int64).Load(), logins, status)
+			t.Errorf("%d of %d sign-ins got %v", n.(*atomic.Int64).Load(), logins, status)
 		}
 		return true
 	})
-	// 64 at a time; a connection that was given up is noticed a moment later.
+	// 64 at a time; a cancelled connection is noticed a moment later.
 	if n := most.Load(); n > 3*64 {
 		t.Errorf("%d connections hung at once", n)
 	}
 	sitetest.Eventually(t, func() bool { return hanging.Load() == 0 })
 }
 
-// l6NothingIsLeftRunning runs by itself, since it counts goroutines.
+// l6NothingIsLeftRunning is not parallel, since it counts goroutines.
 func l6NothingIsLeftRunning(t *testing.T) {
 	before := runtime.NumGoroutine()
 	t.Run("faults", func(t *testing.T) {
@@ -344,7 +342,7 @@ func l6NothingIsLeftRunning(t *testing.T) {
 	sitetest.Eventually(t, func() bool { return runtime.NumGoroutine() <= before })
 }
 
-// l11ManyAtOnce is for the race detector: everything happens at once.
+// l11ManyAtOnce is for the race detector: everything runs concurrently.
 func l11ManyAtOnce(t *testing.T) {
 	s := sitetest.New(t, func(_ *sitetest.Site, o *ginauth.Options) {
 		o.KeepClaims = []string{"*"}

@@ -44,7 +44,7 @@ func TestFaultsLocalAccounts(t *testing.T) {
 	})
 }
 
-// local is an application whose handler at /in signs people in.
+// local is an application whose handler at /in signs users in.
 type local struct {
 	*sitetest.Flow
 	user   ginauth.User
@@ -59,7 +59,7 @@ func newLocal(t *testing.T, change func(s *sitetest.Site, o *ginauth.Options)) *
 	return l
 }
 
-// routes adds those of this test to the engine that answers now.
+// routes adds the routes of this test to the current engine.
 func (l *local) routes() {
 	in := func(c *gin.Context) {
 		user := l.user
@@ -74,8 +74,8 @@ func (l *local) routes() {
 	})
 }
 
-// A form of another site must neither sign people in nor out, and a prefetch, which
-// people do not see, not in.
+// A form from another site must sign users neither in nor out, and a prefetch, which users do
+// not see, must not sign in.
 func s11SignInThatNobodyAskedFor(t *testing.T) {
 	l := newLocal(t, nil)
 	for _, before := range []string{"", "ada"} {
@@ -120,14 +120,14 @@ func s12AuthTimeAheadOfTheClock(t *testing.T) {
 			t.Errorf("%v ahead: %v; cookies %q", ahead, l.err, p.Header.Values("Set-Cookie"))
 		}
 	}
-	l.user.AuthTime = l.Clock.Now().Add(30 * time.Second) // another machine's clock
+	l.user.AuthTime = l.Clock.Now().Add(30 * time.Second) // as by another machine's clock
 	if l.Ask("POST", "/in"); l.err != nil || !l.User().AuthTime.Equal(l.user.AuthTime.Truncate(time.Second)) {
 		t.Errorf("half a minute ahead: %v, %v", l.err, l.User())
 	}
 }
 
-// What limits a session must make it shorter: a number that is too large, or not one
-// at all, is a mistake, and no session begins.
+// SessionLimits must shorten a session: a value that is too large or invalid is an error, and no
+// session begins.
 func s13LimitsThatAreNone(t *testing.T) {
 	l := newLocal(t, func(_ *sitetest.Site, o *ginauth.Options) {
 		o.Lifetime, o.IdleTimeout = 24*time.Hour, 2*time.Hour
@@ -155,8 +155,7 @@ func s13LimitsThatAreNone(t *testing.T) {
 	}
 }
 
-// The limits are the session's own: visits do not make it longer, and neither do
-// larger Options.
+// The limits belong to the session: neither visits nor larger Options extend it.
 func s13LimitsHold(t *testing.T) {
 	l := newLocal(t, nil)
 	l.limits = &ginauth.SessionLimits{Lifetime: 3 * time.Hour, IdleTimeout: time.Hour}
@@ -184,7 +183,7 @@ func s13LimitsHold(t *testing.T) {
 	}
 }
 
-// entries is a store that says how long it was told to keep its last entry.
+// entries is a store that records the lifetime of its last entry.
 type entries struct {
 	ginsessions.Store
 	maxAge int
@@ -195,8 +194,8 @@ func (e *entries) Save(r *http.Request, w http.ResponseWriter, s *gorilla.Sessio
 	return e.Store.Save(r, w, s)
 }
 
-// lasting returns the cookies of an answer that the browser keeps when it is closed,
-// without those that are for seconds.
+// lasting returns the cookies of a response that the browser keeps when it is closed, except
+// those that last only seconds.
 func lasting(h http.Header) (names []string) {
 	for _, line := range h.Values("Set-Cookie") {
 		c, err := http.ParseSetCookie(line)
@@ -208,7 +207,7 @@ func lasting(h http.Header) (names []string) {
 	return names
 }
 
-// backends are where sessions can be.
+// backends are the places where sessions can be stored.
 func backends(t *testing.T) map[string]func() ginsessions.Store {
 	dir := filepath.Clean(t.TempDir())
 	return map[string]func() ginsessions.Store{
@@ -221,8 +220,8 @@ func backends(t *testing.T) map[string]func() ginsessions.Store {
 	}
 }
 
-// A session that ends with the browser stays one, whatever writes it again; what a
-// store keeps of it expires all the same.
+// A session that ends with the browser stays one whenever it is rewritten; its record in a store
+// expires nevertheless.
 func s14BrowserOnly(t *testing.T) {
 	for where, open := range backends(t) {
 		store := &entries{Store: open()}
@@ -272,8 +271,8 @@ func s14BrowserOnly(t *testing.T) {
 	}
 }
 
-// The same by way of a provider, with the cookies beside the session's: the ID token
-// for the sign-out, and which provider it was.
+// The same with a provider, including the cookies beside the session's: the ID token for the
+// sign-out, and the last provider.
 func s14BrowserOnlyFromOnLogin(t *testing.T) {
 	for where, open := range backends(t) {
 		only := true
@@ -290,7 +289,7 @@ func s14BrowserOnlyFromOnLogin(t *testing.T) {
 			t.Errorf("%s: lasting cookies %q", where, lasting(h))
 		}
 		if sent := sessionOf(h); f.User() == nil || !strings.Contains(sent, "-h=") || !strings.Contains(sent, "-p=") {
-			t.Errorf("%s: the answer has the cookies %s", where, sent)
+			t.Errorf("%s: the response has the cookies %s", where, sent)
 		}
 		only, f.Browser = false, f.NewBrowser()
 		if h := answer(); len(lasting(h)) < 3 {
@@ -299,8 +298,8 @@ func s14BrowserOnlyFromOnLogin(t *testing.T) {
 	}
 }
 
-// Who is sent to authenticate again has a new session afterwards, and the browser's
-// still ends with the browser, also if OnLogin does not know any more why.
+// A user that is redirected to authenticate again gets a new session, which still ends with the
+// browser, also if OnLogin does not set the limits again.
 func s14BrowserOnlyWhenAskedAgain(t *testing.T) {
 	s := sitetest.New(t, func(_ *sitetest.Site, o *ginauth.Options) {
 		o.Hooks.OnLogin = func(_ *gin.Context, l *ginauth.Login) error {
@@ -317,7 +316,7 @@ func s14BrowserOnlyWhenAskedAgain(t *testing.T) {
 	s.Clock.Advance(time.Hour)
 	p := s.Must(s.Browser.Open(s.Begin("/sensitive").String()))
 	if names := lasting(p.Header); p.Status != http.StatusSeeOther || len(names) > 0 || len(s.SessionCookies()) != 1 {
-		t.Errorf("answered %d, with the lasting cookies %q: %s", p.Status, names, p.Text())
+		t.Errorf("the response is %d, with the lasting cookies %q: %s", p.Status, names, p.Text())
 	}
 	s.Get("/sensitive")
 	if !info.Created.After(began) || info.IdleExpiry.Sub(info.LastSeen) != 2*time.Hour {
@@ -328,7 +327,7 @@ func s14BrowserOnlyWhenAskedAgain(t *testing.T) {
 // page is a sign-in page of the application.
 var page = ginauth.Provider{Name: "password", DisplayName: "your password", Namespace: "https://app.example.com/accounts", LoginPage: "/password?tab=1"}
 
-// newPaged is an application with a page to sign in on beside a provider.
+// newPaged is an application with a sign-in page beside a provider.
 func newPaged(t *testing.T, change func(s *sitetest.Site, o *ginauth.Options)) *local {
 	l := newLocal(t, func(s *sitetest.Site, o *ginauth.Options) {
 		o.Providers, o.AfterLogin = append(o.Providers, page), "/home"
@@ -346,8 +345,7 @@ func newPaged(t *testing.T, change func(s *sitetest.Site, o *ginauth.Options)) *
 	return l
 }
 
-// Nothing of OAuth answers for a page, and it has no state, no provider to ask and no
-// redirect URI.
+// A page has none of the OAuth routes, no state, no requests to a provider and no redirect URI.
 func s9WhatAPageIsNotAsked(t *testing.T) {
 	l := newPaged(t, nil)
 	for _, path := range []string{"/authorize/password", "/authorize/password/", "/authorize/password?code=x&state=" + sitetest.MadeUpState, "/logout/password/frontchannel?iss=x&sid=y"} {
@@ -355,7 +353,7 @@ func s9WhatAPageIsNotAsked(t *testing.T) {
 		l.WantError(p, ginauth.ErrUnknownProvider)
 	}
 	if p := l.BackChannelTo("password", "logout_token=x", "application/x-www-form-urlencoded"); p.Status != http.StatusNotFound {
-		t.Errorf("the back channel answered %d", p.Status)
+		t.Errorf("the back channel responded %d", p.Status)
 	}
 	callback := l.Begin("/login/demo")
 	elsewhere := *callback
@@ -397,8 +395,8 @@ func s9WhatAPageIsNotAsked(t *testing.T) {
 	}
 }
 
-// A page with what only a client has, in the place of another provider's users, or
-// where it would go round in circles.
+// A page with fields of a client, with another provider's namespace, or at a path where it would
+// loop.
 func s9PagesThatAreNone(t *testing.T) {
 	t.Parallel()
 	opts := func(change func(p *ginauth.Provider)) error {
@@ -432,7 +430,7 @@ func s9PagesThatAreNone(t *testing.T) {
 	}
 	issuer := sitetest.GoodOptions().Providers[0].Issuer
 	sitetest.WantInvalid(t, opts(func(p *ginauth.Provider) { p.Namespace = issuer }), "provider.namespace.client_namespace")
-	for _, first := range []bool{true, false} { // in either order
+	for _, first := range []bool{true, false} { // in both orders
 		for name, other := range map[string]func(p *ginauth.Provider){
 			"an issuer":   func(p *ginauth.Provider) { p.Issuer = page.Namespace },
 			"a namespace": func(p *ginauth.Provider) { *p = sitetest.PlainProvider(); p.Namespace = page.Namespace },
@@ -457,13 +455,13 @@ func s9PagesThatAreNone(t *testing.T) {
 		t.Error(err)
 	}
 	o := sitetest.GoodOptions()
-	o.Providers = []ginauth.Provider{page, second} // which share their users
+	o.Providers = []ginauth.Provider{page, second} // both have the same users
 	if err := sitetest.MountError(o); err != nil {
 		t.Errorf("two pages with one Namespace: %v", err)
 	}
 }
 
-// RequireAuth in front of the page would send people round and round.
+// RequireAuth in front of the page would cause a redirect loop.
 func s9AGuardInFrontOfThePage(t *testing.T) {
 	for _, only := range []bool{false, true} {
 		s := sitetest.New(t, func(_ *sitetest.Site, o *ginauth.Options) {
@@ -474,7 +472,7 @@ func s9AGuardInFrontOfThePage(t *testing.T) {
 		s.Engine.GET("/password", s.Auth.RequireAuth(), s.Protected)
 		p := s.Get("/login/password")
 		if p.Status != http.StatusInternalServerError || !strings.Contains(p.Text(), "guard.login_page") {
-			t.Errorf("answered %d %s", p.Status, p.Text())
+			t.Errorf("the response is %d %s", p.Status, p.Text())
 		}
 		if n := len(s.Browser.History()); n > 4 {
 			t.Errorf("after %d redirects", n)
@@ -487,7 +485,7 @@ func s9ToThePageAndBack(t *testing.T) {
 	for to, want := range map[string]string{"?return_to=/page/x%3Fy%3D1": "/page/x?y=1", "": "/home", "?return_to=//evil.example": "/home", "?return_to=https://evil.example": "/home", "?return_to=/login/password": "/home"} {
 		l.Browser = l.NewBrowser()
 		p := l.Get("/login/password" + to)
-		if p.Text() != "the page" || p.URL.Path != "/password" || p.URL.Query().Get("tab") != "1" || len(l.Browser.Cookies(l.URL)) > len(l.OwnCookies("-n")) { // -n counts rounds
+		if p.Text() != "the page" || p.URL.Path != "/password" || p.URL.Query().Get("tab") != "1" || len(l.Browser.Cookies(l.URL)) > len(l.OwnCookies("-n")) { // -n counts redirects
 			t.Fatalf("%s leads to %s with the cookies %v: %s", to, p.URL, l.Browser.Cookies(l.URL), p.Text())
 		}
 		p = l.Must(l.Browser.Submit(p, p.URL.String(), nil)) // a form without an action keeps the query
@@ -503,7 +501,7 @@ func s9ToThePageAndBack(t *testing.T) {
 	}
 	p := l.Must(l.Browser.Submit(l.Get("/logout"), l.URL+"/logout", nil))
 	if l.User() != nil || p.Status != http.StatusOK && p.Status != http.StatusNotFound {
-		t.Errorf("signing out answers %d %s", p.Status, p.Text())
+		t.Errorf("signing out responds %d %s", p.Status, p.Text())
 	}
 	for name, header := range map[string][]string{"an image": {"Sec-Fetch-Dest", "image", "Sec-Fetch-Mode", "no-cors"}, "a frame": {"Sec-Fetch-Dest", "iframe", "Sec-Fetch-Mode", "navigate"}} {
 		if p := l.Ask("GET", "/login/password", header...); p.Status != http.StatusForbidden {
@@ -518,8 +516,8 @@ func s9ToThePageAndBack(t *testing.T) {
 	}
 }
 
-// ReturnTo is where an application redirects to: it is never another site, nor one of
-// our routes, whatever the address or the form says.
+// ReturnTo is a redirect target: it is never another site, nor one of ginauth's routes,
+// regardless of the URL or the form.
 func s10HostileReturnPaths(t *testing.T) {
 	l := newPaged(t, func(_ *sitetest.Site, o *ginauth.Options) { o.TrustedOrigins = []string{"https://admin.example.com"} })
 	back := ""
@@ -554,7 +552,7 @@ func s10HostileReturnPaths(t *testing.T) {
 		}
 	}
 	if tried < 50 {
-		t.Errorf("%d paths were tried: the test looks at the wrong thing", tried)
+		t.Errorf("%d paths were tried: the test checks the wrong thing", tried)
 	}
 	for raw, want := range sitetest.GoodPaths {
 		for i, got := range ask(raw) {
@@ -574,8 +572,8 @@ func s10HostileReturnPaths(t *testing.T) {
 	}
 }
 
-// What /login hands to the page is checked there too: a page may redirect to it as it is.
-// Its path goes into a header, as addresses have it.
+// The return path that /login passes to the page is checked there too: a page may redirect to it
+// unchanged. Its path is percent-encoded for a header.
 func s10WhatThePageIsGiven(t *testing.T) {
 	page := ginauth.Provider{Name: "password", Namespace: "https://app.example", LoginPage: "/pässword?tenant=1"}
 	s := sitetest.New(t, func(_ *sitetest.Site, o *ginauth.Options) { o.Providers = append(o.Providers, page) })
@@ -595,8 +593,7 @@ func s10WhatThePageIsGiven(t *testing.T) {
 	sitetest.WantInvalid(t, sitetest.MountError(sitetest.GoodOptionsWith(func(o *ginauth.Options) { o.Providers = []ginauth.Provider{page} })), "provider.err.invalid")
 }
 
-// An application whose providers are not there yet starts, says so, and sends nobody
-// round in circles.
+// An application without providers starts with a warning, and causes no redirect loop.
 func s15NoProviders(t *testing.T) {
 	s := sitetest.New(t, func(_ *sitetest.Site, o *ginauth.Options) { o.Providers = nil })
 	if lines := s.Logs.Lines("WARN", "options.providers.empty"); len(lines) != 1 || !strings.Contains(lines[0], "Options.Providers") {
@@ -604,15 +601,15 @@ func s15NoProviders(t *testing.T) {
 	}
 	s.Guard("/guarded", s.Protected)
 	if p := s.Open("/guarded"); p.Status != http.StatusSeeOther || p.Header.Get("Location") != "/login?return_to=%2Fguarded" {
-		t.Errorf("a guarded page answers %d, %s", p.Status, p.Header.Get("Location"))
+		t.Errorf("a guarded page responds %d, %s", p.Status, p.Header.Get("Location"))
 	}
 	p := s.Get("/guarded")
 	s.WantError(p, ginauth.ErrUnknownProvider)
 	if !strings.Contains(p.Text(), sitetest.Sentence(t, "choose.none")) || s.Ran.Load() != 0 {
-		t.Errorf("the page says %s", p.Text())
+		t.Errorf("the page is %s", p.Text())
 	}
 	if p := s.Ask("GET", "/login", sitetest.Fetch...); p.Status != http.StatusNotFound || !strings.Contains(string(p.Body), `"message":"`+sitetest.Sentence(t, "choose.none")+`"`) {
-		t.Errorf("a script is told %d %s", p.Status, p.Body)
+		t.Errorf("a script gets %d %s", p.Status, p.Body)
 	}
 	s.WantError(s.Get("/login/demo"), ginauth.ErrUnknownProvider)
 	d := s.Auth.Diagnose(t.Context())
@@ -621,8 +618,8 @@ func s15NoProviders(t *testing.T) {
 	}
 }
 
-// stale is an application whose /sensitive wants a fresh password, and a user who gave
-// theirs an hour ago. Its page sends signed-in users back at once unless it asks again.
+// stale is an application whose /sensitive requires a recent password, with a user that entered
+// it an hour ago. Its page redirects signed-in users back immediately, unless it prompts again.
 func stale(t *testing.T, asks bool) *local {
 	l := newLocal(t, func(_ *sitetest.Site, o *ginauth.Options) { o.Providers = append(o.Providers, page) })
 	l.user.Provider = "password"
@@ -657,26 +654,26 @@ func s40APageThatSendsPeopleBack(t *testing.T) {
 		}
 	}
 	if trips != 3 || l.Ran.Load() != 0 {
-		t.Errorf("the loop ends at trip %d, and %d handlers ran", trips, l.Ran.Load())
+		t.Errorf("the loop ends at redirect %d, and %d handlers ran", trips, l.Ran.Load())
 	}
 	if u := l.User(); u == nil || u.Subject != "grace" {
 		t.Errorf("%v is signed in", u)
 	}
 	l.Clock.Advance(11 * time.Second)
-	l.WantError(l.Get("/sensitive"), ginauth.ErrLoginLoop) // and not for ever: it begins anew
+	l.WantError(l.Get("/sensitive"), ginauth.ErrLoginLoop) // not permanently: the count starts again
 }
 
-// A page that asks again lets the user in, whose authentication is fresh then. How it
-// was, no page can say.
+// A page that prompts again signs the user in with a recent authentication. A page cannot assert
+// an acr.
 func s40APageThatAsksAgain(t *testing.T) {
 	l := stale(t, true)
 	p := l.Get("/sensitive?x=y")
 	if p.URL.Path != "/password" || p.URL.Query().Get("prompt") != "login" || p.Text() != "the password, please" {
-		t.Fatalf("came to %s: %d %s", p.URL, p.Status, p.Text())
+		t.Fatalf("ended at %s: %d %s", p.URL, p.Status, p.Text())
 	}
 	p = l.Must(l.Browser.Submit(p, p.URL.String(), nil))
 	if p.URL.RequestURI() != "/sensitive?x=y" || p.Status != http.StatusOK || l.Ran.Load() != 1 {
-		t.Errorf("came back to %s: %d, %v", p.URL, p.Status, l.err)
+		t.Errorf("returned to %s: %d, %v", p.URL, p.Status, l.err)
 	}
 	l.WantError(l.Get("/mfa"), ginauth.ErrForbidden)
 	link := l.Ask("GET", "/mfa", sitetest.Fetch...)

@@ -33,7 +33,7 @@ func TestFaultsLog(t *testing.T) {
 	})
 }
 
-// minted collects the secrets that a test's browser and provider see.
+// minted collects the secrets of a test's browser and provider.
 type minted struct {
 	mu   sync.Mutex
 	list []string
@@ -45,8 +45,7 @@ func (m *minted) add(secrets ...string) {
 	m.list = append(m.list, secrets...)
 }
 
-// foundIn returns the secrets that a text has: raw or encoded, whole or their
-// first 16 characters.
+// foundIn returns the secrets in a text: raw or encoded, complete or their first 16 characters.
 func (m *minted) foundIn(text string) (found []string) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
@@ -104,7 +103,7 @@ func m4NoSecretInTheLog(t *testing.T) {
 		f.Finish(f.Begin("/login/demo"))
 		f.IDP.Heal()
 	}
-	f.IDP.Handle(authtest.Token, func(w http.ResponseWriter, r *http.Request) { // a provider that repeats what it was sent
+	f.IDP.Handle(authtest.Token, func(w http.ResponseWriter, r *http.Request) { // a provider that repeats the request
 		w.Header().Set("Content-Type", "application/json")
 		w.WriteHeader(http.StatusBadRequest)
 		fmt.Fprintf(w, `{"error":"invalid_client","error_description":"you sent %s %s"}`, r.FormValue("code"), r.FormValue("code_verifier"))
@@ -130,7 +129,7 @@ func m4NoSecretInTheLog(t *testing.T) {
 	}
 }
 
-// rawLog is a slog.Handler that quotes nothing, as applications have them.
+// rawLog is a slog.Handler without quoting, as some applications use.
 type rawLog struct {
 	mu      sync.Mutex
 	records []string
@@ -252,7 +251,7 @@ func m5LogInjection(t *testing.T) {
 	}
 }
 
-// requestWith opens a path as a program does, with one header.
+// requestWith requests a path without a browser, with one header.
 func requestWith(f *sitetest.Flow, path, name, value string) *authtest.Page {
 	f.T.Helper()
 	r, err := http.NewRequest("GET", f.URL+path, nil)
@@ -267,8 +266,8 @@ func requestWith(f *sitetest.Flow, path, name, value string) *authtest.Page {
 	return f.Must(f.Browser.Do(r))
 }
 
-// Gin's own logger writes addresses down with the code in them.
-// It can be told not to; and who reads the log can do nothing with the code.
+// Gin's own logger writes URLs, including codes. This can be disabled, and the code is useless
+// to readers of the log.
 func m6AccessLogWithTheCode(t *testing.T) {
 	t.Parallel()
 	var open, quiet bytes.Buffer
@@ -316,7 +315,7 @@ func m7GinErrors(t *testing.T) {
 	everyAnswer(sitetest.NewFlow(t, nil))
 	for _, secret := range []string{callback.Query().Get("code"), callback.Query().Get("state"), "the-refresh-token", "the reason that is", "request failed"} {
 		if strings.Contains(kept, secret) {
-			t.Errorf("Gin was told %q: %s", secret, kept)
+			t.Errorf("Gin has the error %q: %s", secret, kept)
 		}
 	}
 }
@@ -328,7 +327,7 @@ func m11AuditEvents(t *testing.T) {
 	who := sitetest.HashOf(f.User().ID())
 	from := authtest.At(f.URL + "/")
 	f.Must(f.Browser.Submit(from, f.URL+"/logout", url.Values{}))
-	f.Must(f.Browser.Submit(from, f.URL+"/logout", url.Values{})) // nobody
+	f.Must(f.Browser.Submit(from, f.URL+"/logout", url.Values{})) // without a session
 	f.Open("/authorize/demo?state=xyz&code=abc")
 	f.Engine.POST("/become", func(c *gin.Context) { _ = f.Auth.SignIn(c, &ginauth.User{Provider: "demo", Subject: "ada"}, nil) })
 	f.Must(f.Browser.Fetch(from, "POST", f.URL+"/become", nil, ""))

@@ -54,16 +54,16 @@ func b22StateReplay(t *testing.T) {
 		t.Error("the attempt's cookie outlived its use")
 	}
 
-	f.Browser = f.NewBrowser() // the attacker's, with the victim's cookie
+	f.Browser = f.NewBrowser() // the attacker's browser, with the victim's cookie
 	f.KeepCookie(saved)
 	f.Refuses(t, callback, sitetest.Closed{Code: ginauth.ErrStateInvalid, Tokens: 1})
 	if !strings.Contains(f.Logs.String(), "id=state.used ") {
 		t.Errorf("the log does not say why:\n%s", f.Logs)
 	}
 	if f.LoginStates() != nil {
-		t.Error("the attempt's cookie was left there")
+		t.Error("the attempt's cookie remains")
 	}
-	// A code that is still good does not help: the state is spent.
+	// A code that is still valid does not help: the state is used.
 	f.Browser = f.NewBrowser()
 	fresh := f.Begin("/login/demo").Query().Get("code")
 	f.Browser = f.NewBrowser()
@@ -71,7 +71,7 @@ func b22StateReplay(t *testing.T) {
 	f.Refuses(t, sitetest.With(callback, "code", fresh), sitetest.Closed{Code: ginauth.ErrStateInvalid, Tokens: 1})
 }
 
-// A double click, or a browser that asks twice.
+// A double click, or a browser that sends the request twice.
 func b23SimultaneousCallbacks(t *testing.T) {
 	f := sitetest.NewFlow(t, nil)
 	for round := range 100 {
@@ -122,10 +122,10 @@ func b24AttemptExpired(t *testing.T) {
 	p := f.Must(f.Browser.Follow(late))
 	f.FailsClosed(t, p, sitetest.Closed{Code: ginauth.ErrStateInvalid})
 	if f.LoginStates() != nil {
-		t.Error("the attempt's cookie was left there")
+		t.Error("the attempt's cookie remains")
 	}
 	f.Clock.Advance(-time.Minute)
-	f.KeepCookie(cookie) // turning the clock back does not bring it to life
+	f.KeepCookie(cookie) // setting the clock back does not make it valid again
 	callback := p.URL
 	f.Refuses(t, callback, sitetest.Closed{Code: ginauth.ErrStateInvalid})
 
@@ -148,7 +148,7 @@ func b24AttemptFromTheFuture(t *testing.T) {
 	f.Clock.Advance(-62 * time.Second)
 	f.Refuses(t, callback, sitetest.Closed{Code: ginauth.ErrStateInvalid})
 	if f.LoginStates() != nil {
-		t.Error("the attempt's cookie was left there")
+		t.Error("the attempt's cookie remains")
 	}
 	// Replicas' clocks may differ by less.
 	f.Clock.Advance(62 * time.Second)
@@ -176,7 +176,7 @@ func b25AlteredAttemptCookie(t *testing.T) {
 		}
 		p := carrying(f, callback.String(), &http.Cookie{Name: cookie.Name, Value: value})
 		f.WantError(p, ginauth.ErrStateInvalid)
-		if len(p.Header["Set-Cookie"]) != 0 { // it may be another replica's, which has the key
+		if len(p.Header["Set-Cookie"]) != 0 { // another replica may have the key
 			t.Fatalf("a cookie that does not open was touched: %q", p.Header["Set-Cookie"])
 		}
 	}
@@ -211,7 +211,7 @@ func b26RenamedAttemptCookie(t *testing.T) {
 	}
 	f.Lands(t, second, "/page/b26")
 
-	// Under another handle the state would be another one, not spent yet.
+	// Under another handle the state would be different, and unused.
 	f.Browser = f.NewBrowser()
 	third := f.Begin("/login/demo")
 	c := f.LoginState()
@@ -223,8 +223,7 @@ func b26RenamedAttemptCookie(t *testing.T) {
 	f.Lands(t, third, "/")
 }
 
-// What is sealed for one purpose does not open for
-// another, wherever it is put.
+// A value that is sealed for one purpose cannot be opened for another, under any name.
 func b27CookiesInEachOthersPlace(t *testing.T) {
 	t.Parallel()
 	f := sitetest.NewFlow(t, func(s *sitetest.Site, o *ginauth.Options) {
@@ -239,7 +238,7 @@ func b27CookiesInEachOthersPlace(t *testing.T) {
 	attempt := f.LoginState()
 	posted := f.Must(f.Browser.Submit(authtest.At(f.IDP.Issuer), f.URL+"/authorize/form", callback.Query()))
 	if len(posted.Hops) == 0 {
-		t.Fatal("the form went nowhere")
+		t.Fatal("the form was not sent")
 	}
 	var carried *http.Cookie
 	for _, hop := range posted.Hops {
@@ -250,7 +249,7 @@ func b27CookiesInEachOthersPlace(t *testing.T) {
 		}
 	}
 	if carried == nil {
-		t.Fatalf("no answer was carried: %v", posted.Hops)
+		t.Fatalf("no response was passed on: %v", posted.Hops)
 	}
 	for _, c := range []*http.Cookie{attempt, carried} {
 		for _, value := range []string{c.Value, "1" + c.Value, "2" + c.Value} {

@@ -50,8 +50,8 @@ func TestFaultsLoginState(t *testing.T) {
 	})
 }
 
-// A14: an attempt that does not fit into a cookie would be an error, and no
-// redirect. Nothing that a request can bring makes one: the largest fits.
+// A14: an attempt that does not fit into a cookie would be an error instead of a redirect. No
+// request can cause this: the largest attempt fits.
 func a14LargestAttemptFits(t *testing.T) {
 	t.Parallel()
 	name := strings.Repeat("n", 32)
@@ -111,7 +111,7 @@ func a20ManyStarts(t *testing.T) {
 		callbacks = append(callbacks, s.Begin("/login/demo"+sitetest.ReturnTo("/page/"+strings.Repeat("x", 200))))
 		s.Clock.Advance(time.Second)
 	}
-	for i, callback := range callbacks { // the oldest made room
+	for i, callback := range callbacks { // the oldest was displaced
 		b := s.Browser.Clone()
 		p := s.Must(b.Click(authtest.At(s.IDP.Issuer), callback.String()))
 		if live := s.UserOf(b) != nil; live != (i >= 2) {
@@ -176,7 +176,7 @@ func b42ProviderRemovedOrClientChanged(t *testing.T) {
 
 func b43IssuerChanged(t *testing.T) {
 	t.Parallel()
-	quiet := func(idp *authtest.Provider) { // answers without iss, which would tell by itself
+	quiet := func(idp *authtest.Provider) { // responses without iss, which would be sufficient alone
 		idp.EditMetadata(func(m map[string]any) { delete(m, "authorization_response_iss_parameter_supported") })
 	}
 	t.Run("in the options", func(t *testing.T) {
@@ -202,8 +202,8 @@ func b43IssuerChanged(t *testing.T) {
 	})
 }
 
-// beginsSession says whether a Set-Cookie line is a session's: its value begins
-// with a mark. So may that of the hint that a sign-in failed.
+// beginsSession reports whether a Set-Cookie line is a session's: its value begins with a
+// marker. So may that of the hint about a failed sign-in.
 func beginsSession(line string) bool {
 	name, value, _ := strings.Cut(line, "=")
 	return strings.HasPrefix(value, "1") && !strings.HasSuffix(name, "-u")
@@ -219,8 +219,8 @@ func b2EmptyState(t *testing.T) {
 	f.Refuses(t, sitetest.Without(bare, "state"), sitetest.Closed{Code: ginauth.ErrStateInvalid, Was: "ada", Tokens: 1})
 }
 
-// The attacker sends the victim his own answer, to have the
-// victim work in the attacker's account.
+// The attacker sends the victim the response to the attacker's own sign-in, so that the victim
+// works in the attacker's account.
 func b4LoginCsrf(t *testing.T) {
 	t.Parallel()
 	f := sitetest.NewFlow(t, nil)
@@ -234,7 +234,7 @@ func b4LoginCsrf(t *testing.T) {
 	f.Refuses(t, attack, sitetest.Closed{Code: ginauth.ErrStateInvalid})
 	f.Lands(t, own, "/page/victim")
 
-	// Signed in, the victim stays who they are.
+	// A signed-in victim stays signed in as themselves.
 	f.IDP.SignInAs("grace")
 	f.Browser = f.NewBrowser()
 	other := f.Begin("/login/demo")
@@ -244,7 +244,7 @@ func b4LoginCsrf(t *testing.T) {
 	}
 
 	f.Browser = attacker
-	f.Lands(t, attack, "/page/attacker") // it was a good one, in the attacker's browser
+	f.Lands(t, attack, "/page/attacker") // the response was valid, in the attacker's browser
 }
 
 func b5AlteredState(t *testing.T) {
@@ -278,7 +278,7 @@ func b5AlteredState(t *testing.T) {
 	f.Lands(t, callback, "/page/b5")
 }
 
-// The mix-up attack (RFC 9700, 4.4), both ways round.
+// The mix-up attack (RFC 9700, 4.4), in both directions.
 func b6ProviderSwap(t *testing.T) {
 	t.Parallel()
 	for _, way := range []struct{ from, to string }{{"demo", "other"}, {"other", "demo"}} {
@@ -298,7 +298,7 @@ func b6ProviderSwap(t *testing.T) {
 			}
 			f.Refuses(t, callback, sitetest.Closed{Code: ginauth.ErrStateInvalid}) // it is spent
 			if other.Count(authtest.Token) != 0 {
-				t.Error("the other token endpoint was asked")
+				t.Error("the other token endpoint was called")
 			}
 		})
 	}
@@ -309,7 +309,7 @@ func b6ProviderSwap(t *testing.T) {
 		mixed := sitetest.With(sitetest.With(callback, "code", stolen.Get("code")), "iss", stolen.Get("iss"))
 		f.Refuses(t, mixed, sitetest.Closed{Code: ginauth.ErrIssuerMismatch, Hide: []string{stolen.Get("state")}})
 		if other.Count(authtest.Token) != 0 {
-			t.Error("the other token endpoint was asked")
+			t.Error("the other token endpoint was called")
 		}
 	})
 }
@@ -318,7 +318,7 @@ func b28BadStateReachesNoNetwork(t *testing.T) {
 	t.Parallel()
 	f := sitetest.NewFlow(t, nil)
 	callback := f.Begin("/login/demo")
-	f.Redeploy(func(*ginauth.Options) {}) // nothing is known of the provider any more
+	f.Redeploy(func(*ginauth.Options) {}) // the provider's metadata is no longer cached
 	var asked atomic.Int64
 	count := func(w http.ResponseWriter, _ *http.Request) {
 		asked.Add(1)
@@ -338,18 +338,17 @@ func b28BadStateReachesNoNetwork(t *testing.T) {
 		f.Refuses(t, sitetest.WithQuery(callback, query), sitetest.Closed{Code: ginauth.ErrBadRequest})
 	}
 	if n := asked.Load(); n != 0 {
-		t.Errorf("the provider was asked %d times", n)
+		t.Errorf("the provider was called %d times", n)
 	}
 	for _, e := range []authtest.Endpoint{authtest.Discovery, authtest.Token, authtest.JWKS, authtest.Userinfo} {
 		f.IDP.Handle(e, nil)
 	}
 	if p := f.Finish(callback); p.Status != http.StatusOK {
-		t.Error(fmt.Errorf("the good answer got %d: %s", p.Status, p.Text()))
+		t.Error(fmt.Errorf("the good response got %d: %s", p.Status, p.Text()))
 	}
 }
 
-// carrying opens an address with these cookies alone, whatever a browser would
-// think of them.
+// carrying opens a URL with only these cookies, even if a browser would not send them.
 func carrying(f *sitetest.Flow, address string, cookies ...*http.Cookie) *authtest.Page {
 	f.T.Helper()
 	r, err := http.NewRequest("GET", address, nil)

@@ -27,8 +27,8 @@ func TestFaultsLogin(t *testing.T) {
 	})
 }
 
-// A11: an attacker who sends a signed-in person to /login/demo must not get
-// their own account tied to that person's.
+// A11: an attacker who sends a signed-in user to /login/demo must not get their own account
+// linked to that user's.
 func a11LinkingNeedsTheOwnPage(t *testing.T) {
 	t.Parallel()
 	var logins []ginauth.Login
@@ -80,7 +80,7 @@ func a11LinkingNeedsTheOwnPage(t *testing.T) {
 				t.Errorf("Login.Previous is %q, want %q", previous, tt.previous)
 			}
 			if u := s.User(); u == nil || u.Subject != "eve" {
-				t.Errorf("%v is signed in, want the new person", u)
+				t.Errorf("%v is signed in, want the new user", u)
 			}
 		})
 	}
@@ -106,8 +106,8 @@ func a12AbandonedSignIn(t *testing.T) {
 	s.FailsClosed(t, s.Finish(callback), sitetest.Closed{Code: ginauth.ErrProviderDenied, Was: "ada", Tokens: 1})
 }
 
-// A15: another site may begin a sign-in, as OpenID Connect Core 4 has it; it
-// chooses neither the provider nor another site to land on.
+// A15: another site may begin a sign-in, as in OpenID Connect Core 4; it can choose neither
+// another provider nor another site to return to.
 func a15ThirdPartyInitiated(t *testing.T) {
 	t.Parallel()
 	s := homeSite(t)
@@ -120,7 +120,7 @@ func a15ThirdPartyInitiated(t *testing.T) {
 		s.FailsClosed(t, p, sitetest.Closed{Code: ginauth.ErrBadRequest})
 	}
 	if s.HasCookie("-a-") || s.IDP.Count(authtest.Authorize) != 0 {
-		t.Error("a refused start left an attempt, or reached the provider")
+		t.Error("a rejected start left an attempt, or reached the provider")
 	}
 	for target, want := range map[string]string{
 		s.URL + "/page/x?y=1": "/page/x?y=1", "https://evil.example": "/home", "https://evil.example/" + s.URL + "/x": "/home", "//evil.example/x": "/home",
@@ -132,7 +132,7 @@ func a15ThirdPartyInitiated(t *testing.T) {
 		}
 		asked := s.IDP.LastRequest(authtest.Authorize)
 		if strings.Contains(asked.URL.String(), "evil") || asked.Form.Get("login_hint") != "ada" || asked.Form.Has("iss") || asked.Form.Has("target_link_uri") {
-			t.Errorf("the provider was asked with %s", asked.URL)
+			t.Errorf("the request to the provider is %s", asked.URL)
 		}
 	}
 	if got := s.Returned(t, "?target_link_uri="+url.QueryEscape(s.URL+"/page/x")); got != "/home" {
@@ -217,7 +217,7 @@ func a9UnknownProvider(t *testing.T) {
 			t.Error("a provider's name breaks the log's lines")
 		}
 		if n := s.IDP.Count(authtest.Discovery); n != 0 {
-			t.Errorf("the provider was asked %d times", n)
+			t.Errorf("the provider was called %d times", n)
 		}
 	}
 }
@@ -255,6 +255,6 @@ func a10OnlyAVisitBegins(t *testing.T) {
 		}
 	}
 	if s.HasCookie("-a-") || len(s.Browser.RefusedCookies()) > 0 || s.IDP.Count(authtest.Discovery) != 0 || s.IDP.Count(authtest.Authorize) != 0 {
-		t.Error("something that is no visit began an attempt, or asked the provider")
+		t.Error("a request that is not a page load began an attempt, or called the provider")
 	}
 }

@@ -52,7 +52,7 @@ func h3ParametersOfTheRedirectToTheProvider(t *testing.T) {
 	}
 	back := s.Must(s.Browser.Follow(p))
 	if got := back.URL.String(); got != s.URL+"/#" && got != s.URL+"/" {
-		t.Errorf("came back to %s: %s", got, back.Text())
+		t.Errorf("returned to %s: %s", got, back.Text())
 	}
 	if s.HasCookie("-l") {
 		t.Error("the logout's cookie is still there")
@@ -94,12 +94,12 @@ func h26PostLogoutRedirectUriOfTheRequest(t *testing.T) {
 		t.Errorf("ended at %s", p.URL)
 	}
 	if s.IDP.Count(authtest.EndSession) != 0 {
-		t.Error("a local sign-out went to the provider")
+		t.Error("a local sign-out redirected to the provider")
 	}
 }
 
-// A page of another site must not sign anybody out, whatever it makes the
-// browser do.
+// A page of another site must not sign users out, with any request that it makes the browser
+// send.
 func h1SignOutByAnotherSite(t *testing.T) {
 	t.Parallel()
 	for name, old := range map[string]bool{"today's browser": false, "a browser without Fetch Metadata": true} {
@@ -145,8 +145,8 @@ func h1SignOutByAnotherSite(t *testing.T) {
 	}
 }
 
-// The session ends before the provider is asked, and ends if the provider does not
-// answer.
+// The session ends before any request to the provider, and also if the provider does not
+// respond.
 func h2SignOutIsLocalFirst(t *testing.T) {
 	t.Parallel()
 	for name, fault := range map[string]func(s *sitetest.Site){
@@ -157,15 +157,15 @@ func h2SignOutIsLocalFirst(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			s, _ := sitetest.NewSession(t, nil)
-			s.As("ada") // by the application, so that nothing is known of the provider yet
+			s.As("ada") // by the application, so that the provider's metadata is not cached yet
 			fault(s)
 			line := s.CookieHeader()
 			p := s.Must(s.Browser.Submit(sitetest.HomePage(s), s.URL+"/logout", nil))
 			if first := p.Hops[0]; first.Status != http.StatusSeeOther || first.Header.Get("Location") != s.URL+"/#" || p.Text() != "home" {
-				t.Errorf("went from %d %v to %s: %q", first.Status, first.Header, p.URL, p.Text())
+				t.Errorf("redirected from %d %v to %s: %q", first.Status, first.Header, p.URL, p.Text())
 			}
 			if s.User() != nil || s.Stolen(line) != "" {
-				t.Error("the session lives on")
+				t.Error("the session is still valid")
 			}
 		})
 	}
@@ -186,13 +186,13 @@ func h5SignOutOfNobody(t *testing.T) {
 		defer func() { b.StopAt = nil }()
 		p := s.Must(b.Submit(sitetest.HomePage(s), s.URL+"/logout", nil))
 		if p.Status != http.StatusSeeOther || p.Header.Get("Location") != s.URL+"/page/bye#" {
-			t.Errorf("answered %d to %q: %s", p.Status, p.Header.Get("Location"), p.Text())
+			t.Errorf("the response is %d to %q: %s", p.Status, p.Header.Get("Location"), p.Text())
 		}
 		sitetest.WantHeaders(t, p)
 	}
 	post()
 	if told != 0 {
-		t.Error("OnLogout was told of nobody")
+		t.Error("OnLogout was called without a user")
 	}
 	s.As("ada")
 	post()
@@ -204,12 +204,12 @@ func h5SignOutOfNobody(t *testing.T) {
 		t.Errorf("GET: %d", p.Status)
 	}
 	if n := s.IDP.Count(authtest.EndSession); n != 0 {
-		t.Errorf("the provider was asked %d times", n)
+		t.Errorf("the provider was called %d times", n)
 	}
 }
 
-// Both cookies of a session and those of attempts go, with the attributes that
-// they were set with: a browser keeps what is expired in another way.
+// Both cookies of a session and those of attempts are deleted, with the attributes with which
+// they were set: otherwise a browser keeps them.
 func h6AllCookiesGo(t *testing.T) {
 	t.Parallel()
 	s := sitetest.NewTLS(t, nil)
@@ -234,10 +234,10 @@ func h6AllCookiesGo(t *testing.T) {
 		t.Errorf("sign-out sets\n%q, want\n%q", got, want)
 	}
 	if left := s.Browser.Cookies(s.URL); len(left) != 1 || left[0].Name != "theme" {
-		t.Errorf("left are %v", left)
+		t.Errorf("remaining: %v", left)
 	}
-	// A session that is over leaves nothing behind either, nor does what has its
-	// name and does not open.
+	// The cookies of an ended session are deleted as well, and so are cookies of its name that
+	// cannot be opened.
 	line := s.Mint(&ginauth.User{Subject: "ada"})
 	name, _, _ := strings.Cut(line, "=")
 	s.Clock.Advance(25 * time.Hour)
@@ -249,7 +249,7 @@ func h6AllCookiesGo(t *testing.T) {
 	}
 }
 
-// What was protected is not stored, so that going back shows it to nobody.
+// Protected pages are not stored, so that the back button does not show them.
 func h7BackButtonAfterSignOut(t *testing.T) {
 	t.Parallel()
 	s := sitetest.New(t, nil)
@@ -267,8 +267,8 @@ func h7BackButtonAfterSignOut(t *testing.T) {
 	}
 }
 
-// The guard has renewed the session already when its owner signs out: the
-// answer that is still on its way must not bring it back.
+// The guard has already renewed the session when its user signs out: the pending response must
+// not restore it.
 func h25RequestUnderWayDuringSignOut(t *testing.T) {
 	t.Parallel()
 	s, _ := sitetest.NewSession(t, nil)
@@ -293,14 +293,14 @@ func h25RequestUnderWayDuringSignOut(t *testing.T) {
 	p := <-done
 	saved, _, _ := strings.Cut(p.Header.Get("Set-Cookie"), ";")
 	if p.Text() != "ada" || saved == "" {
-		t.Fatalf("the slow request was answered %d %q with cookie %q", p.Status, p.Text(), saved)
+		t.Fatalf("the slow request got %d %q with cookie %q", p.Status, p.Text(), saved)
 	}
 	if got := s.Stolen(saved); got != "" || s.UserOf(slow) != nil {
 		t.Errorf("the session is back: %q", got)
 	}
 }
 
-// Where to go afterwards is a path of ours, or nowhere.
+// The page after the sign-out is a path of the application, or the default.
 func h26RedirectFromTheRequest(t *testing.T) {
 	t.Parallel()
 	s := sitetest.New(t, func(_ *sitetest.Site, o *ginauth.Options) { o.AfterLogout = "/page/bye" })
@@ -334,7 +334,7 @@ func h26RedirectFromTheRequest(t *testing.T) {
 		s.Browser.StopAt = nil
 		p = s.Open("/logout?" + query)
 		if strings.Contains(p.Text(), "evil.example") || p.Header.Get("Location") != "" {
-			t.Errorf("%s=%q: the page says %s", tt.field, tt.value, p.Text())
+			t.Errorf("%s=%q: the page is %s", tt.field, tt.value, p.Text())
 		}
 	}
 }

@@ -1,5 +1,5 @@
-// Package faults tests what must be refused: every row of CATALOGUE.md is a
-// subtest of the file of its subject.
+// Package faults tests what must be rejected: every row of CATALOGUE.md is a subtest in the file
+// of its subject.
 package faults
 
 import (

@@ -65,7 +65,7 @@ func c2OnePostPerCode(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			s := sitetest.New(t, impatient)
-			s.SignIn() // so that the next request goes over a connection that was used before
+			s.SignIn() // so that the next request uses an existing connection
 			s.Browser = s.NewBrowser()
 			tt.set(s.IDP)
 			callback := s.Begin("/login/demo")
@@ -77,8 +77,7 @@ func c2OnePostPerCode(t *testing.T) {
 	}
 }
 
-// What net/http would send again, on a connection that turned out
-// closed, is what was to be sent.
+// A request that net/http repeats, because its connection was closed, has the same body.
 func c2TheBodyThatWouldBeSentAgain(t *testing.T) {
 	t.Parallel()
 	var sent, again []byte
@@ -103,8 +102,8 @@ func c2TheBodyThatWouldBeSentAgain(t *testing.T) {
 	}
 }
 
-// c16TooLargeOrTooSlow waits half a second for what would never end; that the limit is
-// ten seconds where nothing else is said, package fetch tests.
+// c16TooLargeOrTooSlow waits half a second for a response that never ends; package fetch tests
+// the default limit of ten seconds.
 func c16TooLargeOrTooSlow(t *testing.T) {
 	for name, tt := range map[string]struct {
 		fault authtest.Fault
@@ -151,13 +150,13 @@ func c16TooLargeOrTooSlow(t *testing.T) {
 	})
 }
 
-// padded makes a JSON object so many bytes long.
+// padded returns a JSON object with that many bytes.
 func padded(object string, size int) string {
 	object = strings.TrimSpace(object)
 	return sitetest.Adding(`"x":"` + strings.Repeat("x", size-len(object)-len(`,"x":""`)) + `"`)(object)
 }
 
-// c17Gzip runs by itself, since it counts what the process allocates.
+// c17Gzip is not parallel, since it counts the allocations of the process.
 func c17Gzip(t *testing.T) {
 	s := sitetest.New(t, nil)
 	callback := s.Begin("/login/demo")
@@ -188,8 +187,8 @@ func c17Gzip(t *testing.T) {
 	})
 }
 
-// c18Tls puts the token endpoint behind certificates that are not good, and
-// tells the client to trust who issued them: all but one thing is right.
+// c18Tls puts the token endpoint behind invalid certificates, and makes the client trust their
+// issuer: each has exactly one fault.
 func c18Tls(t *testing.T) {
 	good := func(*x509.Certificate) {}
 	for _, tt := range []struct {
@@ -197,7 +196,7 @@ func c18Tls(t *testing.T) {
 		template func(*x509.Certificate)
 		trusted  bool   // by RootCAs
 		skip     bool   // InsecureSkipVerify, which must not help
-		id       string // of the error; "" if it works
+		id       string // of the error; "" if the sign-in succeeds
 	}{
 		{"good", good, true, false, ""},
 		{"self-signed", good, false, false, "http.certificate"},
@@ -354,7 +353,7 @@ func k11TheProcessDefaultsAreNotUsed(t *testing.T) {
 	s.SignIn()
 }
 
-// watched is an application's transport: it sees what comes through.
+// watched is an application's transport that records requests.
 type watched struct {
 	http.RoundTripper
 	requests, late atomic.Int64

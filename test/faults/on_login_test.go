@@ -30,14 +30,14 @@ func TestFaultsOnLogin(t *testing.T) {
 	})
 }
 
-// eager is an application whose OnLogin signs somebody in, and writes to the answer,
-// before it does what a test wants.
+// eager is an application whose OnLogin signs a user in and sets response headers, before it
+// does what a test wants.
 type eager struct {
 	*sitetest.Site
 	marks  *sitetest.FaultyRevocations
 	do     func(c *gin.Context, l *ginauth.Login) error
 	cancel context.CancelFunc
-	eve    string // the Cookie header that would send the session that OnLogin began
+	eve    string // the Cookie header of the session that OnLogin began
 }
 
 func newEager(t *testing.T, store ginsessions.Store) *eager {
@@ -69,7 +69,7 @@ func newEager(t *testing.T, store ginsessions.Store) *eager {
 	return e
 }
 
-// held is the browser's session, with the cookie that opens it in a store.
+// held returns the browser's session cookies, with the one that opens a stored record.
 func (e *eager) held() string {
 	line := e.CookieHeader()
 	for _, c := range e.Browser.Cookies(e.URL) {
@@ -80,7 +80,7 @@ func (e *eager) held() string {
 	return line
 }
 
-// sessionOf is what a browser sends back of an answer's cookies.
+// sessionOf returns the Cookie header that a browser sends after a response.
 func sessionOf(h http.Header) string {
 	var pairs []string
 	for _, line := range h.Values("Set-Cookie") {
@@ -90,8 +90,8 @@ func sessionOf(h http.Header) string {
 	return strings.Join(pairs, "; ")
 }
 
-// Whatever OnLogin writes is taken back if the sign-in fails, there or afterwards,
-// and nobody is signed in, not even by a copy of the cookie.
+// If the sign-in fails, in OnLogin or afterwards, everything that OnLogin wrote is discarded,
+// and no user is signed in, not even with a copy of the cookie.
 func s33WhatOnLoginWrote(t *testing.T) {
 	broken := errors.New("not today")
 	stores := map[string]func() ginsessions.Store{
@@ -140,7 +140,7 @@ func s33WhatOnLoginWrote(t *testing.T) {
 			"the browser hung up": {ginauth.ErrSessionError, func(*gin.Context, *ginauth.Login) error { e.cancel(); return nil }},
 		} {
 			if how == "20 KB" && where == "a store" {
-				continue // which has the room
+				continue // a store has the room
 			}
 			e.Browser, e.do = e.NewBrowser(), fails.do
 			e.As("ada")
@@ -149,7 +149,7 @@ func s33WhatOnLoginWrote(t *testing.T) {
 			p := e.Finish(e.Begin("/login/demo"))
 			e.marks.ReadErr = nil
 			if p.Status != (&ginauth.Error{Code: fails.code}).Status() || !strings.Contains(p.Text(), string(fails.code)) || strings.Contains(p.Text(), "by the hook") {
-				t.Errorf("%s, %s: answered %d %s", where, how, p.Status, p.Text())
+				t.Errorf("%s, %s: the response is %d %s", where, how, p.Status, p.Text())
 			}
 			h := p.Header
 			if h.Get("X-Hook") != "" || h.Get("X-Both") != "middleware's" || h.Get("X-Before") != "middleware's" || h.Get("Location") != "" || strings.Contains(sessionOf(h), "hook=") {
@@ -168,7 +168,7 @@ func s33WhatOnLoginWrote(t *testing.T) {
 				t.Errorf("%s, %s: %s is signed in", where, how, u.Subject)
 			}
 		}
-		// And if nothing fails, all of it is sent, but for the status.
+		// If nothing fails, everything is sent except the status.
 		e.Browser = e.NewBrowser()
 		e.do = func(c *gin.Context, _ *ginauth.Login) error {
 			c.Header("Cache-Control", "public, max-age=600")
@@ -176,10 +176,10 @@ func s33WhatOnLoginWrote(t *testing.T) {
 		}
 		p := e.Must(e.Browser.Open(e.Begin("/login/demo").String()))
 		if p.Status != http.StatusSeeOther || p.Header.Get("X-Hook") != "1" || p.Header.Get("X-Both") != "OnLogin's" || !strings.Contains(sessionOf(p.Header), "hook=1") {
-			t.Errorf("%s: a sign-in that succeeds answers %d %v", where, p.Status, p.Header)
+			t.Errorf("%s: a successful sign-in responds %d %v", where, p.Status, p.Header)
 		}
 		if got := p.Header.Get("Cache-Control"); !strings.Contains(got, "no-store") {
-			t.Errorf("%s: an answer with a session's cookie may be kept: %s", where, got)
+			t.Errorf("%s: a response with a session's cookie is cacheable: %s", where, got)
 		}
 		if u := e.User(); u == nil || u.Subject != "ada" {
 			t.Errorf("%s: %v is signed in", where, u)
@@ -187,8 +187,8 @@ func s33WhatOnLoginWrote(t *testing.T) {
 	}
 }
 
-// A status is not an answer: nothing is sent yet. It neither fails a sign-in nor
-// shows in the answer to one.
+// A status is not a response: nothing is sent yet. It neither fails a sign-in nor affects its
+// response.
 func s33AStatusAlone(t *testing.T) {
 	var seen int
 	refuse := false
@@ -200,7 +200,7 @@ func s33AStatusAlone(t *testing.T) {
 			}
 			return nil
 		}
-		o.Hooks.OnError = func(c *gin.Context, _ *ginauth.Error) {} // a status that is there already is not its answer
+		o.Hooks.OnError = func(c *gin.Context, _ *ginauth.Error) {} // a status that was already set is not its response
 	})
 	s.SignIn()
 	if seen != http.StatusTeapot {
@@ -211,8 +211,8 @@ func s33AStatusAlone(t *testing.T) {
 	s.FailsClosed(t, s.Get("/login/demo"), sitetest.Closed{Code: ginauth.ErrIdentityRejected, Tokens: 2})
 }
 
-// gin.Recovery ends a request that panics with http.ErrAbortHandler, and what its
-// headers are by then is sent.
+// gin.Recovery ends a request that panics with http.ErrAbortHandler, and the current headers are
+// sent.
 func s33TheConnectionIsCut(t *testing.T) {
 	eve := ""
 	s, _ := sitetest.NewSession(t, func(s *sitetest.Site, o *ginauth.Options) {
@@ -228,14 +228,14 @@ func s33TheConnectionIsCut(t *testing.T) {
 	})
 	p := s.Finish(s.Begin("/login/demo"))
 	if left := sessionOf(p.Header); strings.Contains(left, "hook=") || s.User() != nil || s.IDP.Count(authtest.Token) != 1 {
-		t.Errorf("answered %d with the cookies %s; %v is signed in", p.Status, left, s.User())
+		t.Errorf("the response is %d with the cookies %s; %v is signed in", p.Status, left, s.User())
 	}
 	if who := s.Stolen(eve); who != "" {
 		t.Errorf("a copy of the cookie is %q", who)
 	}
 }
 
-// A guard answers these codes by a redirect to the sign-in, which would be this one.
+// A guard responds to these codes with a redirect to the sign-in, which would loop.
 func s33CodesThatLeadToASignIn(t *testing.T) {
 	for name, err := range map[string]error{
 		"ErrUnauthenticated": ginauth.ErrUnauthenticated, "ErrStepUpRequired": ginauth.ErrStepUpRequired,
@@ -253,8 +253,8 @@ func s33CodesThatLeadToASignIn(t *testing.T) {
 	}
 }
 
-// OnLogin begins a session and refuses, and the session cannot be revoked: its cookie is
-// not sent, and the answer says that the store failed, not that the person was refused.
+// OnLogin begins a session and returns an error, and the session cannot be revoked: its cookie
+// is not sent, and the response reports the store's failure, not the rejection.
 func s33WhatBeganCannotBeEnded(t *testing.T) {
 	e := newEager(t, nil)
 	e.do = func(*gin.Context, *ginauth.Login) error {
@@ -264,12 +264,12 @@ func s33WhatBeganCannotBeEnded(t *testing.T) {
 	p := e.Finish(e.Begin("/login/demo"))
 	e.FailsClosed(t, p, sitetest.Closed{Code: ginauth.ErrStoreUnavailable, Tokens: 1})
 	if left := sessionOf(p.Header); strings.Contains(left, "hook=") {
-		t.Errorf("the answer sets %s", left)
+		t.Errorf("the response sets %s", left)
 	}
 }
 
-// An application that keeps its own sessions signs people in as often as it likes: no
-// session of ours can be missing. One that is there stays.
+// An application with its own sessions may sign users in repeatedly, since a missing ginauth
+// session is no loop. An existing one stays.
 func s34NoSessionInARow(t *testing.T) {
 	var events []ginauth.Event
 	s := sitetest.New(t, func(s *sitetest.Site, o *ginauth.Options) {
@@ -277,7 +277,7 @@ func s34NoSessionInARow(t *testing.T) {
 		o.Hooks.OnEvent = func(_ context.Context, e ginauth.Event) { events = append(events, e) }
 		o.Hooks.OnLogin = func(c *gin.Context, l *ginauth.Login) error {
 			l.NoSession, l.ReturnTo = true, "/own"
-			l.Limits.Lifetime = -1 // of the session that does not begin
+			l.Limits.Lifetime = -1 // limits of the session that does not begin
 			c.SetCookie("own", l.User.Subject, 60, "/", "", false, true)
 			return nil
 		}
@@ -291,10 +291,10 @@ func s34NoSessionInARow(t *testing.T) {
 			events = nil
 			p := s.Must(s.Browser.Open(s.Begin("/login/demo").String()))
 			if p.Status != http.StatusSeeOther || !strings.HasSuffix(p.Header.Get("Location"), "/own#") || !strings.Contains(sessionOf(p.Header), "own=ada") {
-				t.Fatalf("answered %d %v %s", p.Status, p.Header, p.Text())
+				t.Fatalf("the response is %d %v %s", p.Status, p.Header, p.Text())
 			}
 			if names := lasting(p.Header); len(names) != 1 || names[0] != "own" {
-				t.Errorf("the answer sets %q", names)
+				t.Errorf("the response sets %q", names)
 			}
 			last := events[len(events)-1]
 			if last.Name != ginauth.SignInSucceeded || last.User == "" || last.Provider != "demo" {
@@ -308,7 +308,8 @@ func s34NoSessionInARow(t *testing.T) {
 	}
 }
 
-// A sign-in that the provider has revoked is refused, also where the application keeps the session.
+// A sign-in that the provider has revoked is rejected, also if the application keeps the
+// session.
 func s34NoSessionOfASignInTakenBack(t *testing.T) {
 	s := sitetest.NewLogout(t, func(_ *sitetest.Site, o *ginauth.Options) {
 		o.Hooks.OnLogin = func(_ *gin.Context, l *ginauth.Login) error { l.NoSession = true; return nil }

@@ -23,8 +23,7 @@ func TestFaultsProxy(t *testing.T) {
 	})
 }
 
-// lies are headers by which proxies say how a request reached them, and
-// anybody else can say it too.
+// lies are headers of proxies about the original request, which any client can send.
 var lies = http.Header{
 	"X-Forwarded-Host": {"evil.example"}, "X-Forwarded-Proto": {"http"}, "X-Forwarded-Port": {"444"}, "X-Forwarded-Server": {"evil.example"},
 	"X-Forwarded-Scheme": {"http"}, "X-Forwarded-Ssl": {"off"}, "X-Forwarded-For": {"127.0.0.1"}, "X-Real-Ip": {"127.0.0.1"},
@@ -39,7 +38,7 @@ func headerLines(h http.Header) string {
 	return b.String()
 }
 
-// unmoved asserts that no request can change what s says its address is.
+// unmoved asserts that no request can change the application's address.
 func unmoved(t *testing.T, s *sitetest.Site) {
 	t.Helper()
 	base := "https://app.example.com/base"
@@ -67,7 +66,7 @@ func unmoved(t *testing.T, s *sitetest.Site) {
 	}
 	p := s.Raw(t, "GET /me HTTP/1.1\r\nHost: evil.example\r\n"+headerLines(lies)+sitetest.AskPage)
 	if got := p.Header.Get("Location"); p.Status != http.StatusSeeOther || got != "/base/login"+sitetest.ReturnTo("/me") {
-		t.Errorf("a guarded page answered %d with Location %q", p.Status, got)
+		t.Errorf("a guarded page responded %d with Location %q", p.Status, got)
 	}
 }
 
@@ -89,7 +88,7 @@ func n1HostHeaders(t *testing.T) {
 	}
 }
 
-// N4: Gin trusts every proxy unless told otherwise. That changes nothing here.
+// N4: Gin trusts every proxy by default. This has no effect here.
 func n4TrustedProxiesOfGin(t *testing.T) {
 	t.Parallel()
 	for _, trusted := range [][]string{nil, {}, {"0.0.0.0/0", "::/0"}, {"127.0.0.1"}} {
@@ -99,7 +98,7 @@ func n4TrustedProxiesOfGin(t *testing.T) {
 				t.Fatal(err)
 			}
 		}
-		s.Engine.ForwardedByClientIP, s.Engine.AppEngine, s.Engine.TrustedPlatform = true, true, "CF-Connecting-IP" //nolint:staticcheck // old, and still read
+		s.Engine.ForwardedByClientIP, s.Engine.AppEngine, s.Engine.TrustedPlatform = true, true, "CF-Connecting-IP" //nolint:staticcheck // deprecated, but still read
 		unmoved(t, s)
 	}
 }
@@ -113,11 +112,11 @@ func n5HeadersThatNameAnotherPath(t *testing.T) {
 			header := http.Header{name: {value}}
 			p := s.Raw(t, "GET /page/x?y=1 HTTP/1.1\r\nHost: "+s.Addr()+"\r\n"+headerLines(header)+sitetest.AskPage)
 			if got := p.Header.Get("Location"); p.Status != http.StatusSeeOther || got != "/login"+sitetest.ReturnTo("/page/x?y=1") {
-				t.Errorf("%s: %s: a guarded page answered %d with Location %q", name, value, p.Status, got)
+				t.Errorf("%s: %s: a guarded page responded %d with Location %q", name, value, p.Status, got)
 			}
 			p = s.Must(s.Browser.Fetch(authtest.At(s.URL+"/"), "POST", s.URL+"/me", header, ""))
 			if p.Status != http.StatusUnauthorized || !strings.Contains(p.Text(), `"login_url":"/login"`) {
-				t.Errorf("%s: %s: a guarded route answered %d %s", name, value, p.Status, p.Text())
+				t.Errorf("%s: %s: a guarded route responded %d %s", name, value, p.Status, p.Text())
 			}
 		}
 		s.Browser.Header = http.Header{name: {"/evil"}}
@@ -131,8 +130,8 @@ func n5HeadersThatNameAnotherPath(t *testing.T) {
 	}
 }
 
-// N6: BaseURL's path is what a proxy strips; TestSignInBehindAProxy and its
-// neighbours go the whole way in all combinations.
+// N6: a proxy strips BaseURL's path; TestSignInBehindAProxy and its neighbours test complete
+// sign-ins in all combinations.
 func n6PrefixThatAProxyStrips(t *testing.T) {
 	t.Parallel()
 	s := sitetest.NewProxy(t, "app.example.com").Behind(t, "/shop", "/auth", nil)
@@ -160,7 +159,7 @@ func n7IdentityHeaders(t *testing.T) {
 	}
 	s.Browser.Header = forged
 	if s.User() != nil || s.Get("/").Text() != "home" {
-		t.Error("a header signed somebody in")
+		t.Error("a header signed a user in")
 	}
 	if p := s.Must(s.Browser.Fetch(authtest.At(s.URL+"/"), "GET", s.URL+"/admin", forged, "")); p.Status != http.StatusUnauthorized {
 		t.Errorf("a header opened /admin: %d", p.Status)
@@ -176,8 +175,7 @@ func n7IdentityHeaders(t *testing.T) {
 	}
 }
 
-// N9: who begins at one name of the application and is sent back to another
-// has no cookie there.
+// N9: a sign-in that begins at one host name and returns to another has no cookie there.
 func n9TwoHostNames(t *testing.T) {
 	t.Parallel()
 	s := sitetest.NewProxy(t, "app.example.com", "other.example.com").Behind(t, "", "", nil)
@@ -191,14 +189,14 @@ func n9TwoHostNames(t *testing.T) {
 		}
 		s.FailsClosed(t, p, sitetest.Closed{Code: ginauth.ErrStateInvalid})
 		if p.URL.Host != "app.example.com" {
-			t.Errorf("the answer came to %s", p.URL)
+			t.Errorf("the response arrived at %s", p.URL)
 		}
 		if log := s.Logs.String(); !strings.Contains(log, "id=state.other_host ") || !strings.Contains(log, "https://app.example.com,") {
 			t.Errorf("the log does not say what to do:\n%s", log)
 		}
 		for _, text := range []string{"other.example.com", "cookie", "host"} {
 			if strings.Contains(p.Text(), text) {
-				t.Errorf("the page, which tells nobody why, says %q: %s", text, p.Text())
+				t.Errorf("the public page has the reason %q: %s", text, p.Text())
 			}
 		}
 	}
@@ -207,7 +205,7 @@ func n9TwoHostNames(t *testing.T) {
 	s.FailsClosed(t, s.Finish(callback), sitetest.Closed{Code: ginauth.ErrStateInvalid, Tokens: 1, Was: "ada"})
 }
 
-// beginAt is begin for a host of its own.
+// beginAt is begin for another host.
 func beginAt(s *sitetest.Site, base, path string) (callback *url.URL) {
 	s.T.Helper()
 	s.Browser.StopAt = func(next *url.URL) bool {

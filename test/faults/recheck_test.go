@@ -32,7 +32,7 @@ func TestFaultsRecheck(t *testing.T) {
 
 const recheck = 15 * time.Minute
 
-// rechecked is calling with a provider that is asked every 15 minutes, and the events.
+// rechecked is calling with a Recheck of 15 minutes, and the events.
 type rechecked struct {
 	*calling
 	mu     sync.Mutex
@@ -56,16 +56,16 @@ func newRechecked(t *testing.T, change func(s *sitetest.Site, o *ginauth.Options
 	return k
 }
 
-// withoutRefreshToken is a change after which the profile is what says whether the person
-// may be here.
+// withoutRefreshToken is a change after which the profile decides whether the user still has
+// access.
 func withoutRefreshToken(_ *sitetest.Site, o *ginauth.Options) {
 	o.Providers[0].Scopes = []string{"openid", "profile"}
 }
 
-// due lets the time come to ask.
+// due advances the clock until a recheck is due.
 func (k *rechecked) due() { k.Clock.Advance(recheck + time.Second) }
 
-// with sends a cookie, as a fetch, and returns the status.
+// with sends a fetch with a cookie, and returns the status.
 func (k *calling) with(t *testing.T, cookie string) int {
 	t.Helper()
 	r, err := http.NewRequest("GET", k.URL+"/me", nil)
@@ -81,20 +81,20 @@ func (k *calling) with(t *testing.T, cookie string) int {
 	return resp.StatusCode
 }
 
-// ended checks that the session has ended in all browsers, and by whom the log has it.
+// ended checks that the session has ended in all browsers, and by whom according to the log.
 func (k *rechecked) ended(t *testing.T, by ginauth.EventBy, id string) {
 	t.Helper()
 	copied := k.CookieHeader()
 	p := k.Ask("GET", "/me", sitetest.Fetch...)
 	if p.Status != http.StatusUnauthorized || !strings.Contains(p.Text(), "login_url") {
-		t.Errorf("the session is answered with %d %s\n%s", p.Status, p.Text(), k.Logs)
+		t.Errorf("the session gets %d %s\n%s", p.Status, p.Text(), k.Logs)
 	}
 	if k.CookieHeader() == copied {
 		t.Error("the browser still has the cookie")
 	}
 	tokens := k.IDP.Count(authtest.Token)
 	if status := k.with(t, copied); status != http.StatusUnauthorized {
-		t.Errorf("a copy of the cookie is answered with %d", status)
+		t.Errorf("a copy of the cookie gets %d", status)
 	}
 	k.asked(t, tokens)
 	k.mu.Lock()
@@ -141,7 +141,7 @@ func i9NoIDToken(t *testing.T) {
 			k := newRechecked(t, func(_ *sitetest.Site, o *ginauth.Options) {
 				o.Providers[0].VerifyClaims = func(claims map[string]any) error {
 					if claims["iss"] == nil {
-						return ginauth.ErrForbidden // it was asked about less than an ID token
+						return ginauth.ErrForbidden // it was called with fewer claims than an ID token's
 					}
 					return nil
 				}
@@ -172,7 +172,7 @@ func i9NoIDToken(t *testing.T) {
 	})
 }
 
-// A scope in the response of the provider is nothing that a user may do here.
+// A scope in the provider's response is not a permission in the application.
 func i12MoreScopes(t *testing.T) {
 	k := newRechecked(t, nil)
 	before := k.User()
@@ -199,7 +199,7 @@ func i23RecheckRefused(t *testing.T) {
 			if p := k.call(); p.Status != http.StatusUnauthorized {
 				k.T.Errorf("the call ended in %d", p.Status)
 			}
-			k.IDP.Fail(authtest.Token, authtest.Down) // it is not asked again
+			k.IDP.Fail(authtest.Token, authtest.Down) // it is not queried again
 		}, ginauth.ByProvider, "recheck.token_ended"},
 		"profile 401": {withoutRefreshToken, refuseProfile, ginauth.ByProvider, "recheck.profile_refused"},
 		"profile 401, of a token of unknown life": {func(s *sitetest.Site, o *ginauth.Options) {
@@ -241,7 +241,7 @@ func i23RecheckRefused(t *testing.T) {
 			t.Parallel()
 			k := newRechecked(t, tt.change)
 			k.due()
-			k.signedIn(t, true) // and the provider was asked
+			k.signedIn(t, true) // and the provider was queried
 			tt.refuse(k)
 			k.due()
 			k.ended(t, tt.by, tt.id)
@@ -272,7 +272,7 @@ func i23RecheckRefused(t *testing.T) {
 		k.due()
 		down.Store(true)
 		copied := k.CookieHeader()
-		for range 2 { // the copy does not get in either, and the provider is asked once
+		for range 2 { // the copy is not admitted either, and the provider is queried once
 			if status := k.with(t, copied); status != http.StatusServiceUnavailable {
 				t.Errorf("status %d", status)
 			}
@@ -285,7 +285,7 @@ func i23RecheckRefused(t *testing.T) {
 			}
 		}
 	})
-	// Another replica was told no a moment before, and has ended the session.
+	// Another replica was rejected a moment before, and has ended the session.
 	t.Run("by another replica", func(t *testing.T) {
 		k := newRechecked(t, nil)
 		id := k.User().ID()
@@ -303,7 +303,8 @@ func i23RecheckRefused(t *testing.T) {
 		k.WantError(k.Ask("GET", "/me", sitetest.Fetch...), ginauth.ErrUnauthenticated)
 		k.asked(t, 1)
 	})
-	// Nobody has said no: the person is sent to the provider, and the session stays.
+	// The provider has not rejected the user: the user is redirected to it, and the session
+	// stays.
 	for name, tt := range map[string]struct {
 		change func(s *sitetest.Site, o *ginauth.Options)
 		lose   func(k *rechecked)
@@ -326,11 +327,11 @@ func i23RecheckRefused(t *testing.T) {
 			tt.lose(k)
 			k.due()
 			tokens := 0
-			for i := range 2 { // it is not asked again either
+			for i := range 2 { // it is not queried again either
 				p := k.Ask("GET", "/me", sitetest.Fetch...)
 				k.WantError(p, ginauth.ErrStepUpRequired)
 				if !strings.Contains(p.Text(), "demand=") {
-					t.Errorf("the answer is %s", p.Text())
+					t.Errorf("the response is %s", p.Text())
 				}
 				if i == 0 {
 					tokens = k.IDP.Count(authtest.Token)
@@ -343,7 +344,7 @@ func i23RecheckRefused(t *testing.T) {
 			}
 			k.IDP.Handle(authtest.Token, nil)
 			k.IDP.Handle(authtest.Userinfo, nil)
-			if p := k.Get("/page/x"); p.Status != http.StatusOK || p.URL.Path != "/page/x" { // a trip, and back
+			if p := k.Get("/page/x"); p.Status != http.StatusOK || p.URL.Path != "/page/x" { // redirected to the provider and back
 				t.Errorf("the page is %d at %s\n%s", p.Status, p.URL, k.Logs)
 			}
 			k.mu.Lock()
@@ -367,7 +368,7 @@ func refuseProfile(k *rechecked) {
 	k.IDP.Handle(authtest.Userinfo, func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(http.StatusUnauthorized) })
 }
 
-// readProfile is a Provider.Profile that says nothing of the status.
+// readProfile is a Provider.Profile whose errors have no status.
 func readProfile(s *sitetest.Site) func(context.Context, *http.Client, *oauth2.Token) (map[string]any, error) {
 	return func(_ context.Context, client *http.Client, _ *oauth2.Token) (claims map[string]any, err error) {
 		resp, err := client.Get(s.IDP.URL(authtest.Userinfo))
@@ -443,17 +444,17 @@ func i24RecheckOutage(t *testing.T) {
 			k.signedIn(t, true)
 			once := tt.asked(k)
 			if once == before {
-				t.Error("nothing was asked")
+				t.Error("no request was sent")
 			}
 			k.Clock.Advance(29 * time.Second)
 			k.signedIn(t, true)
 			if n := tt.asked(k); n != once {
-				t.Errorf("asked again: %d times", n-once)
+				t.Errorf("called again: %d times", n-once)
 			}
 			k.Clock.Advance(2 * time.Second)
 			k.signedIn(t, true)
 			if n := tt.asked(k); n == once {
-				t.Error("not asked again after 30 seconds")
+				t.Error("not queried again after 30 seconds")
 			}
 			if n := len(k.Logs.Lines("WARN", "recheck.put_off")); n != 1 {
 				t.Errorf("%d lines within a minute\n%s", n, k.Logs)

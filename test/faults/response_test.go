@@ -137,7 +137,7 @@ func b10DuplicateParameters(t *testing.T) {
 			f.Refuses(t, sitetest.WithQuery(callback, name+"="+url.QueryEscape(second)+"&"+query), sitetest.Closed{Code: ginauth.ErrBadRequest})
 		}
 	}
-	f.Lands(t, callback, "/page/b10") // none of them used it up
+	f.Lands(t, callback, "/page/b10") // none of the requests used it up
 }
 
 func b17MalformedQuery(t *testing.T) {
@@ -184,11 +184,11 @@ func b29MalformedCode(t *testing.T) {
 			f.Refuses(t, sitetest.With(f.Begin("/login/demo"), "code", code), sitetest.Closed{Code: ginauth.ErrBadRequest})
 		})
 	}
-	longest := sitetest.With(f.Begin("/login/demo"), "code", strings.Repeat("a", 4096)) // RFC 6749 sets no limit: this one is for the provider to refuse
+	longest := sitetest.With(f.Begin("/login/demo"), "code", strings.Repeat("a", 4096)) // RFC 6749 sets no limit: the provider rejects this one
 	f.Refuses(t, longest, sitetest.Closed{Code: ginauth.ErrCodeRejected, Tokens: 1})
 }
 
-// Identity comes from the token endpoint alone.
+// The identity comes only from the token endpoint.
 func b35TokensInTheAnswer(t *testing.T) {
 	t.Parallel()
 	f := sitetest.NewFlow(t, func(_ *sitetest.Site, o *ginauth.Options) { o.Providers[0].Userinfo = "always" })
@@ -241,7 +241,7 @@ func b36TooMuch(t *testing.T) {
 	f.Lands(t, sitetest.WithQuery(callback, many(filler)), "/page/b36")
 }
 
-// tcp sends a request byte for byte and returns the first line of the answer.
+// tcp sends a request byte for byte and returns the first line of the response.
 func tcp(t testing.TB, address, request string, thenClose bool) string {
 	t.Helper()
 	conn, err := net.Dial("tcp", strings.TrimPrefix(address, "http://"))
@@ -296,7 +296,7 @@ func b15HostileErrorTexts(t *testing.T) {
 	if strings.Contains(log, strings.Repeat("A", 201)) || !strings.Contains(log, strings.Repeat("A", 200)) {
 		t.Error("the log does not cut at 200 bytes")
 	}
-	// The form above 16 KB is refused as a whole.
+	// A form above 16 KB is rejected completely.
 	long := sitetest.With(sitetest.With(sitetest.Without(f.Begin("/login/demo"), "code"), "error", "access_denied"), "error_description", strings.Repeat("B", 64<<10))
 	p := f.Finish(long)
 	f.FailsClosed(t, p, sitetest.Closed{Code: ginauth.ErrBadRequest, Status: http.StatusRequestEntityTooLarge})

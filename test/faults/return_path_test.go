@@ -37,8 +37,7 @@ func TestFaultsReturnPath(t *testing.T) {
 	})
 }
 
-// homeSite is a site whose pages begin at /home, so that a return path that is
-// dropped shows.
+// homeSite is a site with the home page /home, so that a dropped return path is visible.
 func homeSite(t *testing.T) *sitetest.Site {
 	return sitetest.New(t, func(_ *sitetest.Site, o *ginauth.Options) { o.AfterLogin, o.AfterLogout = "/home", "/bye" })
 }
@@ -68,7 +67,7 @@ func g6ProtectedPageWithTwoSlashes(t *testing.T) {
 	for _, target := range []string{"//evil.example/x", "///evil.example/x", `/\evil.example/x`, "/%2fevil.example/x", "/x/..//evil.example/x"} {
 		p := s.Raw(t, "GET "+target+" HTTP/1.1\r\nHost: "+strings.TrimPrefix(s.URL, "http://")+"\r\n"+sitetest.AskPage)
 		if got := p.Header.Get("Location"); p.Status != http.StatusSeeOther || got != "/login" {
-			t.Errorf("%s answered %d with Location %q, want 303 to /login", target, p.Status, got)
+			t.Errorf("%s responded %d with Location %q, want 303 to /login", target, p.Status, got)
 		}
 	}
 	if s.Ran.Load() != 0 {
@@ -82,14 +81,14 @@ func g7AbsoluteForm(t *testing.T) {
 	anyPage(s)
 	p := s.Raw(t, "GET http://evil.example/x?y=1 HTTP/1.1\r\nHost: evil.example\r\n"+sitetest.AskPage)
 	if got := p.Header.Get("Location"); p.Status != http.StatusSeeOther || got != "/login"+sitetest.ReturnTo("/x?y=1") {
-		t.Fatalf("an absolute-form request answered %d with Location %q", p.Status, got)
+		t.Fatalf("an absolute-form request responded %d with Location %q", p.Status, got)
 	}
 	if got := s.Returned(t, sitetest.ReturnTo("/x?y=1")); got != "/x?y=1" {
 		t.Errorf("landed on %s%s", s.URL, got)
 	}
 }
 
-// G10: no other host is ever returned to but one of TrustedOrigins, written exactly so.
+// G10: the only other hosts to return to are TrustedOrigins, in exactly that form.
 func g10OtherHosts(t *testing.T) {
 	t.Parallel()
 	s := sitetest.New(t, func(_ *sitetest.Site, o *ginauth.Options) {
@@ -135,7 +134,7 @@ func g11LegitimatePathsAreKept(t *testing.T) {
 	}
 }
 
-// G12: what is no page is never replayed, and never returned to.
+// G12: requests that are not page loads are never replayed or returned to.
 func g12OnlyPagesAreReturnedTo(t *testing.T) {
 	t.Parallel()
 	s := homeSite(t)
@@ -169,7 +168,7 @@ func g12OnlyPagesAreReturnedTo(t *testing.T) {
 			t.Errorf("HTMX on %.60q: %d with HX-Redirect %q, want %q", current, p.Status, got, want)
 		}
 		if !strings.Contains(p.Text(), `"message":"You must sign in to continue."`) {
-			t.Errorf("HTMX on %.60q is not told what happened: %s", current, p.Text())
+			t.Errorf("the response to HTMX on %.60q lacks the error: %s", current, p.Text())
 		}
 	}
 	if s.Ran.Load() != 0 {
@@ -180,8 +179,8 @@ func g12OnlyPagesAreReturnedTo(t *testing.T) {
 	}
 }
 
-// leftBy signs out nobody, for whom there is no way through the provider, in
-// each way that there is to ask.
+// leftBy signs out without a session, and so without a redirect to the provider, with each way
+// to name the next page.
 func leftBy(s *sitetest.Site, t *testing.T, raw, want string) {
 	t.Helper()
 	form := url.Values{"return_to": {raw}}
@@ -215,7 +214,7 @@ func g13LogoutAndTryAgain(t *testing.T) {
 		s.Browser.StopAt = func(next *url.URL) bool {
 			return strings.HasPrefix(next.String(), s.URL) && next.Path != "/logout/return"
 		}
-		p := s.Must(s.Browser.SubmitForm(page, "Sign out", nil)) // through the provider's own sign-out
+		p := s.Must(s.Browser.SubmitForm(page, "Sign out", nil)) // with the redirect through the provider
 		if got := p.Header.Get("Location"); got != s.URL+want+"#" {
 			t.Errorf("signing out with %q leads to %q, want %q", raw, got, want)
 		}
@@ -224,7 +223,7 @@ func g13LogoutAndTryAgain(t *testing.T) {
 			t.Error("still signed in")
 		}
 		if s.Get("/login/demo"); s.User() == nil {
-			t.Fatal("nobody is signed in")
+			t.Fatal("no user is signed in")
 		}
 		p = s.Must(s.Browser.Submit(home, s.URL+"/logout", url.Values{"return_to": {raw}}))
 		if got := p.URL.String(); got != s.URL+want {
@@ -246,7 +245,7 @@ func g13LogoutAndTryAgain(t *testing.T) {
 	}
 }
 
-// G14 holds over everything above; FuzzReturnTo looks further.
+// G14 applies to all cases above; FuzzReturnTo tests more.
 func g14OriginIsKept(t *testing.T) {
 	t.Parallel()
 	admit := sitetest.ReturnPaths(t, "")
@@ -272,8 +271,8 @@ func g14OriginIsKept(t *testing.T) {
 	}
 }
 
-// A return path may be on an origin of Options.TrustedOrigins, written as browsers
-// write it, and on no other.
+// A return path may be on an origin of Options.TrustedOrigins, in the form of browsers, and on
+// no other.
 func s39TrustedOrigin(t *testing.T) {
 	t.Parallel()
 	const trusted = "https://spa.example"
@@ -288,7 +287,7 @@ func s39TrustedOrigin(t *testing.T) {
 	}
 	for raw, want := range map[string]string{
 		"/x": trusted + "/x", "/": trusted + "/", "/x?a=1&b=//evil.example": trusted + "/x?a=1&b=//evil.example", "/#/route": trusted + "/#/route",
-		"": trusted + "/", "/login": trusted + "/login", // its own affair
+		"": trusted + "/", "/login": trusted + "/login", // the trusted origin's own paths
 		":8443/x": trusted + ":8443/x",
 	} {
 		if got := leads(sitetest.ReturnTo(trusted + raw)); got != want {
@@ -302,13 +301,13 @@ func s39TrustedOrigin(t *testing.T) {
 		"//spa.example/x", `/\spa.example/x`, " " + trusted + "/x", "\t" + trusted + "/x", "https://user@spa.example/x", "https://evil.example/?" + trusted + "/x", "https://evil.example/#" + trusted + "/x",
 		"https://spa.examplé/x", "https://sub.spa.example/x", "javascript:" + trusted + "/x", trusted + "/" + strings.Repeat("a", 2048),
 	}
-	hostile = append(hostile, s.URL+"/logout", s.URL+"/login/demo", s.URL+"/LOGOUT/", s.URL+"/authorize/demo") // ginauth's own routes, behind our own origin
+	hostile = append(hostile, s.URL+"/logout", s.URL+"/login/demo", s.URL+"/LOGOUT/", s.URL+"/authorize/demo") // ginauth's own routes, with our own origin
 	for _, raw := range hostile {
 		if got := leads(sitetest.ReturnTo(raw)); got != s.URL+"/home" {
 			t.Errorf("%q leads to %q", raw, got)
 		}
 	}
-	// Signing out does as signing in does, and its page admits the redirect.
+	// Signing out behaves like signing in, and its page allows the redirect.
 	s.As("ada")
 	page := s.Open("/logout" + sitetest.ReturnTo(trusted+"/bye"))
 	if csp := page.Header.Get("Content-Security-Policy"); !strings.Contains(csp, " "+trusted) {
@@ -330,8 +329,8 @@ func s39TrustedOrigin(t *testing.T) {
 	}
 }
 
-// A page of a trusted origin is where a sign-in that a check demanded begins again, also
-// if it fails before it has reached the provider.
+// A step-up can be started again for a page of a trusted origin, also if it fails before it has
+// reached the provider.
 func s39TrustedOriginAfterAFailure(t *testing.T) {
 	f := sitetest.NewFlow(t, func(_ *sitetest.Site, o *ginauth.Options) { o.TrustedOrigins = []string{"https://spa.example.com"} })
 	f.Engine.GET("/fresh", f.Auth.RequireAuth(ginauth.ACR("mfa")), f.Protected)

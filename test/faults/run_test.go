@@ -6,8 +6,8 @@ import (
 	"github.com/ginauth/ginauth/internal/sitetest"
 )
 
-// fault is one thing that must be refused: a row of CATALOGUE.md, named by its
-// number and what it is.
+// fault is one case that must be rejected: a row of CATALOGUE.md, named by its number and
+// subject.
 type fault struct {
 	name string // "B6_provider_swap"
 	run  func(t *testing.T)

@@ -32,7 +32,7 @@ func TestFaultsSessionCookie(t *testing.T) {
 	})
 }
 
-// An altered cookie is no session: no error, no panic.
+// A request with an altered cookie is unauthenticated: no error, no panic.
 func f6AlteredCookies(t *testing.T) {
 	t.Parallel()
 	s, _ := sitetest.NewSession(t, nil)
@@ -56,7 +56,7 @@ func f6AlteredCookies(t *testing.T) {
 	for i := 7; i < len(value); i += 7 {
 		refuse(fmt.Sprintf("cut to %d", i), value[:i])
 		refuse(fmt.Sprintf("begun at %d", i+1), value[i+1:])
-		if mixed := value[:i+1] + other[i+1:]; mixed != other { // they begin with the same key's name
+		if mixed := value[:i+1] + other[i+1:]; mixed != other { // they begin with the name of the same key
 			refuse(fmt.Sprintf("ada up to %d, then grace", i), mixed)
 		}
 	}
@@ -71,12 +71,12 @@ func f6AlteredCookies(t *testing.T) {
 		t.Error("a session under another key is alive")
 	}
 	if strings.Contains(s.Logs.String(), " code=") {
-		t.Errorf("what anybody can send was logged as a failure: %.500s", s.Logs)
+		t.Errorf("a request that anyone can send was logged as a failure: %.500s", s.Logs)
 	}
 }
 
-// Of several cookies of the name those count that open; of two sessions it
-// cannot be told which is meant.
+// Of several cookies with the name, only those that can be opened count; two sessions are
+// ambiguous.
 func f9TwoSessionsAtOnce(t *testing.T) {
 	t.Parallel()
 	s, _ := sitetest.NewSession(t, nil)
@@ -108,8 +108,8 @@ func f9TwoSessionsAtOnce(t *testing.T) {
 	}
 }
 
-// Names that some parser takes for ours, as a sibling subdomain can set them,
-// with a session of the attacker's own in them.
+// Names that some parsers treat as ours, which a sibling subdomain can set, with the attacker's
+// own session in them.
 func f10NamesThatLookLikeOurs(t *testing.T) {
 	t.Parallel()
 	s := sitetest.NewTLS(t, nil)
@@ -137,7 +137,7 @@ func f10NamesThatLookLikeOurs(t *testing.T) {
 	}
 }
 
-// A session in two cookies, and everything that can happen to them.
+// A session in two cookies, and all changes to them.
 func f11Parts(t *testing.T) {
 	t.Parallel()
 	s, _ := sitetest.NewSession(t, nil)
@@ -190,7 +190,7 @@ func f11Parts(t *testing.T) {
 			t.Errorf("%s: %q, want %q", tt.name, who, tt.want)
 		}
 	}
-	// A stale part goes when the session is next written.
+	// A stale part is deleted when the session is written next.
 	s.Clock.Advance(3 * 60 * 60 * 1e9)
 	p := s.AskAs(s.NewBrowser(), "GET", "/who", "Cookie", small+"; "+a2)
 	if got := strings.Join(p.Header.Values("Set-Cookie"), "\n"); !strings.Contains(got, name+"-2=; Path=/; Max-Age=0") || !strings.Contains(got, name+"=1") {
@@ -198,7 +198,7 @@ func f11Parts(t *testing.T) {
 	}
 }
 
-// Others' cookies are none of our business, however many.
+// Any number of other applications' cookies is ignored.
 func f26ManyCookies(t *testing.T) {
 	t.Parallel()
 	s, _ := sitetest.NewSession(t, nil)
@@ -223,11 +223,11 @@ func f26ManyCookies(t *testing.T) {
 	}
 	p := s.AskAs(s.NewBrowser(), "GET", "/who", "Cookie", others(300, 8000)+line)
 	if p.Status != http.StatusRequestHeaderFieldsTooLarge {
-		t.Errorf("more than a server takes: %d, want 431", p.Status)
+		t.Errorf("more than a server accepts: %d, want 431", p.Status)
 	}
 }
 
-// What does not fit is refused, and the log says what it was.
+// A session that does not fit is rejected, and the log names its large parts.
 func f12SessionTooLarge(t *testing.T) {
 	t.Parallel()
 	s := sitetest.New(t, func(s *sitetest.Site, o *ginauth.Options) {
@@ -246,8 +246,7 @@ func f12SessionTooLarge(t *testing.T) {
 	}
 }
 
-// Nothing of a person or a token can be read off a cookie, under whatever
-// layers of base64.
+// No data of a user or a token can be read from a cookie, under any layers of base64.
 func f3PlaintextInCookies(t *testing.T) {
 	t.Parallel()
 	var tokens []string
@@ -284,7 +283,7 @@ func f3PlaintextInCookies(t *testing.T) {
 	}
 }
 
-// readings are a text, and what it is in base64, at every offset and alphabet.
+// readings are a text, and its encodings in base64, for every offset and alphabet.
 func readings(text string, depth int) []string {
 	list := []string{text}
 	if depth == 0 {
@@ -316,7 +315,7 @@ func f4CookieAttributes(t *testing.T) {
 		t.Errorf("the session's cookie is %q", session)
 	}
 	if got := s.Browser.RefusedCookies(); len(got) > 0 {
-		t.Errorf("the browser refused %q", got)
+		t.Errorf("the browser rejected %q", got)
 	}
 }
 
@@ -334,7 +333,7 @@ func f20CookieOfAnotherApplication(t *testing.T) {
 			t.Fatalf("%s: its cookie is called %q, ours %q", other, name, c.Name)
 		}
 		if who := r.Stolen(name + "=" + c.Value); who != "" {
-			t.Errorf("%s takes our session for its own: %q", other, who)
+			t.Errorf("%s accepts our session: %q", other, who)
 		}
 		if who := r.Stolen(line); who != "grace" {
 			t.Errorf("%s does not take its own session: %q", other, who)
@@ -351,11 +350,11 @@ func f20CookieOfAnotherApplication(t *testing.T) {
 	}
 }
 
-// An administrator changes the address: the cookies of the other scheme are another
-// application's, which nothing reads and nothing clears.
+// An administrator changes the address: the cookies of the other scheme count as another
+// application's, and are neither read nor cleared.
 func s36FromHttpToHttpsAndBack(t *testing.T) {
 	t.Parallel()
-	jar := map[string]string{} // as a browser that sends both, which is the worst
+	jar := map[string]string{} // like a browser that sends both, the worst case
 	now := &sitetest.Clock{}
 	at := func(base, path string) string {
 		engine := gin.New()

@@ -50,7 +50,7 @@ func f25UnknownRecords(t *testing.T) {
 	if who := s.Stolen(name + "=1" + box.Seal([]byte(good), name)); who != "ada" {
 		t.Fatalf("the record, sealed again, is %q", who)
 	}
-	at := strings.Index(good, "demo") + len("demo") // where the issuer's print is
+	at := strings.Index(good, "demo") + len("demo") // the position of the issuer's fingerprint
 	other := string(good[0]) + good[1:17] + string(good[17]&^2) + good[18:at+8]
 	if who := s.Stolen(name + "=1" + box.Seal([]byte(other+text(s.IDP.Issuer)+good[at+8:]), name)); who != "ada" {
 		t.Fatalf("the record with its issuer in full is %q", who)
@@ -72,8 +72,8 @@ func f25UnknownRecords(t *testing.T) {
 	}
 }
 
-// Who copied a cookie has nothing once its owner signed out: a stateless
-// cookie alone would go on.
+// A copied cookie is useless once its user has signed out: a purely stateless cookie would
+// remain valid.
 func f15CookieSentAgainAfterSignOut(t *testing.T) {
 	t.Parallel()
 	s, _ := sitetest.NewSession(t, nil)
@@ -95,8 +95,7 @@ func f15CookieSentAgainAfterSignOut(t *testing.T) {
 	}
 }
 
-// A request that began before the sign-out and saves the session after it must
-// not bring it back.
+// A request that began before the sign-out and saves the session after it must not restore it.
 func f16SavedByARequestUnderWay(t *testing.T) {
 	t.Parallel()
 	s, _ := sitetest.NewSession(t, nil)
@@ -122,14 +121,14 @@ func f16SavedByARequestUnderWay(t *testing.T) {
 	p := <-done
 	saved, _, _ := strings.Cut(p.Header.Get("Set-Cookie"), ";")
 	if updateErr != nil || saved == "" {
-		t.Fatalf("the slow request saved nothing: %v", updateErr)
+		t.Fatalf("the slow request saved no session: %v", updateErr)
 	}
 	if who := s.Stolen(saved); who != "" || s.UserOf(slow) != nil {
 		t.Errorf("the session is back: %q", who)
 	}
 }
 
-// Whether a session was revoked cannot be known: nobody gets in.
+// If it is unknown whether a session was revoked, no request is admitted.
 func f17RevocationsFail(t *testing.T) {
 	t.Parallel()
 	broken := &sitetest.FaultyRevocations{}
@@ -150,7 +149,7 @@ func f17RevocationsFail(t *testing.T) {
 		t.Error("a protected handler ran")
 	}
 	if p := s.Open("/"); p.Status != http.StatusOK || p.Text() != "home" {
-		t.Errorf("LoadUser: %d %q, want the page for nobody", p.Status, p.Text())
+		t.Errorf("LoadUser: %d %q, want the page without a user", p.Status, p.Text())
 	}
 	if !strings.Contains(s.Logs.String(), "dial redis") {
 		t.Error("the log does not say why")
@@ -162,7 +161,7 @@ func f17RevocationsFail(t *testing.T) {
 	broken.OnceErr = errors.New("down")
 	p := s.Finish(s.Begin("/login/demo"))
 	s.FailsClosed(t, p, sitetest.Closed{Code: ginauth.ErrStoreUnavailable, Was: "ada"})
-	broken.OnceErr, broken.WriteErr = nil, errors.New("down") // the session that is replaced cannot be revoked
+	broken.OnceErr, broken.WriteErr = nil, errors.New("down") // the replaced session cannot be revoked
 	p = s.Finish(s.Begin("/login/demo"))
 	s.FailsClosed(t, p, sitetest.Closed{Code: ginauth.ErrStoreUnavailable, Was: "ada", Tokens: 1})
 }
@@ -189,7 +188,7 @@ func f21AHundredRequestsAtOnce(t *testing.T) {
 				defer mu.Unlock()
 				cookies += len(response.Header.Values("Set-Cookie"))
 				if response.StatusCode != http.StatusOK || len(response.Header.Values("Set-Cookie")) > 1 {
-					t.Errorf("answered %d with cookies %q", response.StatusCode, response.Header.Values("Set-Cookie"))
+					t.Errorf("the response is %d with cookies %q", response.StatusCode, response.Header.Values("Set-Cookie"))
 				}
 			})
 		}
@@ -201,14 +200,14 @@ func f21AHundredRequestsAtOnce(t *testing.T) {
 	}
 	s.Clock.Advance(11 * time.Minute)
 	if n := round(); n != 100 {
-		t.Errorf("%d of 100 answers renewed the session after a tenth of the idle timeout", n)
+		t.Errorf("%d of 100 responses renewed the session after a tenth of the idle timeout", n)
 	}
 	if s.User(); round() != 0 {
 		t.Error("the session was renewed, and is again")
 	}
 }
 
-// Lifetimes count inside the record: a cookie that is kept longer is of no use.
+// Lifetimes are in the record: a cookie that is kept longer is useless.
 func f13Lifetimes(t *testing.T) {
 	t.Parallel()
 	const idle, life = 30 * time.Minute, 12 * time.Hour
@@ -251,7 +250,7 @@ func f13Lifetimes(t *testing.T) {
 		line := s.CookieHeader()
 		s.Clock.Advance(-50 * time.Second)
 		if s.Stolen(line) != "ada" {
-			t.Error("replicas whose clocks differ by seconds sign people out")
+			t.Error("replicas whose clocks differ by seconds sign users out")
 		}
 		s.Clock.Advance(-time.Hour)
 		if s.Stolen(line) != "" {
@@ -260,7 +259,7 @@ func f13Lifetimes(t *testing.T) {
 	})
 }
 
-// The cookie is written again after a tenth of the idle timeout, and not before.
+// The cookie is rewritten after a tenth of the idle timeout, and not before.
 func f13Sliding(t *testing.T) {
 	t.Parallel()
 	s, _ := sitetest.NewSession(t, func(_ *sitetest.Site, o *ginauth.Options) {
@@ -276,7 +275,7 @@ func f13Sliding(t *testing.T) {
 		{2 * time.Minute, true, 100 * time.Minute},
 		{9 * time.Minute, false, 0},
 		{80 * time.Minute, true, 100 * time.Minute},
-		{90 * time.Minute, true, 15 * time.Minute}, // what is left of the lifetime
+		{90 * time.Minute, true, 15 * time.Minute}, // the rest of the lifetime
 	} {
 		s.Clock.Advance(tt.after)
 		p := s.Ask("GET", "/who")
@@ -293,7 +292,7 @@ func f13Sliding(t *testing.T) {
 	}
 }
 
-// The provider says when its own session ends: ours ends then, if not before.
+// If the provider sends the end of its own session, ours ends then at the latest.
 func f24SessionOfTheProviderEnds(t *testing.T) {
 	t.Parallel()
 	start := func(expiry func(now time.Time) any) (*sitetest.Site, func(func(*ginauth.User)) (*authtest.Page, error)) {
@@ -316,7 +315,7 @@ func f24SessionOfTheProviderEnds(t *testing.T) {
 	if s.Stolen(line) != "ada" {
 		t.Error("over before the provider's session")
 	}
-	if _, err := update(func(*ginauth.User) {}); err != nil { // which does not prolong it
+	if _, err := update(func(*ginauth.User) {}); err != nil { // Update does not extend it
 		t.Error(err)
 	}
 	renewed := s.CookieHeader()
@@ -402,7 +401,7 @@ func f7KeyRotation(t *testing.T) {
 	}
 }
 
-// l12Clock: machines are suspended, and clocks set by hand.
+// l12Clock: machines are suspended, and clocks are set manually.
 func l12TheClockJumps(t *testing.T) {
 	const day = 24 * time.Hour
 	t.Run("what is spent is forgotten in time", clockPutBack)

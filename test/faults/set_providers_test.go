@@ -104,14 +104,14 @@ func s16TwoAtOnce(t *testing.T) {
 			t.Fatalf("a page lists %q", names)
 		}
 		if p := f.Ask("POST", "/update", sitetest.Fetch...); p.Status != http.StatusOK || p.Text() != "ada" {
-			t.Fatalf("a request was answered with %d %s", p.Status, p.Text())
+			t.Fatalf("a request got %d %s", p.Status, p.Text())
 		}
 	}
 	close(done)
 	swaps.Wait()
 }
 
-// stores are where sessions can be kept.
+// stores are the places where sessions can be stored.
 var stores = map[string]func() ginsessions.Store{
 	"in a cookie": func() ginsessions.Store { return nil },
 	"in a store":  func() ginsessions.Store { return memstore.NewStore(sitetest.StoreHashKey) },
@@ -123,17 +123,17 @@ func s17RemovedProvider(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			f := sitetest.NewFlow(t, func(_ *sitetest.Site, o *ginauth.Options) { o.Sessions = store() })
 			f.SignIn()
-			if f.User() == nil { // so that it is remembered
-				t.Fatal("nobody is signed in")
+			if f.User() == nil { // so that it is cached
+				t.Fatal("no user is signed in")
 			}
 			copied := f.CookieHeader()
 			f.SetProviders(sitetest.Offline("other"))
 			p := f.Ask("GET", "/me", sitetest.Fetch...)
 			if p.Status != http.StatusUnauthorized || len(p.Header["Set-Cookie"]) > 0 {
-				t.Errorf("a session of a removed provider is answered with %d and the cookies %q", p.Status, p.Header["Set-Cookie"])
+				t.Errorf("a session of a removed provider gets %d and the cookies %q", p.Status, p.Header["Set-Cookie"])
 			}
 			if p := f.Ask("GET", "/", sitetest.Navigation...); p.Text() != "home" {
-				t.Errorf("LoadUser found somebody: %s", p.Text())
+				t.Errorf("LoadUser found a user: %s", p.Text())
 			}
 			f.WantError(f.Open("/login/demo"), ginauth.ErrUnknownProvider)
 			f.WantError(f.Ask("POST", "/logout/demo/backchannel"), ginauth.ErrUnknownProvider)
@@ -142,15 +142,15 @@ func s17RemovedProvider(t *testing.T) {
 				t.Error("the session is not there again with its provider")
 			}
 
-			// A sign-out counts, although the provider is not there.
+			// A sign-out takes effect, although the provider was removed.
 			f.SetProviders(sitetest.Offline("other"))
 			if p := f.Ask("POST", "/logout", sitetest.Plus(sitetest.Navigation, "Sec-Fetch-Site", "same-origin")...); p.Status != http.StatusSeeOther {
-				t.Errorf("signing out is answered with %d %s", p.Status, p.Text())
+				t.Errorf("signing out gets %d %s", p.Status, p.Text())
 			}
 			f.SetProviders(sitetest.Client("demo", f.IDP))
 			for _, line := range []string{copied, f.CookieHeader()} {
 				if p := f.AskAs(f.NewBrowser(), "GET", "/me", "Cookie", line); p.Status != http.StatusUnauthorized {
-					t.Errorf("a copy of the session is answered with %d", p.Status)
+					t.Errorf("a copy of the session gets %d", p.Status)
 				}
 			}
 		})
@@ -204,13 +204,13 @@ func s17RemovedDuringARequest(t *testing.T) {
 			for _, path := range []string{"/me", "/update", "/session", "/signout"} {
 				f.SetProviders(demo)
 				f.SignIn()
-				if path == "/me" { // between finding the session and writing it again
+				if path == "/me" { // between finding the session and rewriting it
 					f.Clock.Advance(3 * time.Hour)
 					marks.swap = func() { f.SetProviders(sitetest.Offline("other")) }
 				}
 				p := f.Ask("POST", path, sitetest.Fetch...)
 				if p.Status != http.StatusOK && p.Status != http.StatusNoContent {
-					t.Errorf("%s is answered with %d %s", path, p.Status, p.Text())
+					t.Errorf("%s gets %d %s", path, p.Status, p.Text())
 				}
 				if path == "/me" && len(p.Header["Set-Cookie"]) == 0 {
 					t.Error("the session was not renewed: the test does not show what it should")
@@ -227,7 +227,7 @@ func s17RemovedDuringARequest(t *testing.T) {
 	}
 }
 
-// duringTheExchange signs in, and lets swap run while the token endpoint answers.
+// duringTheExchange signs in, and runs swap while the token endpoint responds.
 func duringTheExchange(f *sitetest.Flow, swap func()) (landed *authtest.Page) {
 	f.IDP.Handle(authtest.Token, func(w http.ResponseWriter, r *http.Request) {
 		swap()
@@ -237,7 +237,7 @@ func duringTheExchange(f *sitetest.Flow, swap func()) (landed *authtest.Page) {
 	return f.Finish(callback)
 }
 
-// s18RemovedBeforeTheAnswer: at a path of its own, and where the other one still is.
+// s18RemovedBeforeTheAnswer: on a separate path, and on one that the other provider still uses.
 func s18RemovedBeforeTheAnswer(t *testing.T) {
 	t.Parallel()
 	for path, code := range map[string]ginauth.Code{"": ginauth.ErrUnknownProvider, "/cb": ginauth.ErrStateInvalid} {
@@ -252,7 +252,7 @@ func s18RemovedBeforeTheAnswer(t *testing.T) {
 		f.Refuses(t, callback, sitetest.Closed{Code: code})
 		f.SetProviders(sitetest.Client("demo", f.IDP))
 		if spent := len(f.LoginStates()) == 0; spent != (path != "") {
-			t.Errorf("%q: the login state is spent: %v", path, spent)
+			t.Errorf("%q: the login state is used: %v", path, spent)
 		}
 	}
 }
@@ -270,8 +270,8 @@ func s18RemovedDuringTheExchange(t *testing.T) {
 	}
 }
 
-// s18ReplacedDuringTheExchange: what a sign-in needs is asked of the provider that is
-// there when its session begins.
+// s18ReplacedDuringTheExchange: a sign-in must meet the conditions of the provider that is
+// configured when its session begins.
 func s18ReplacedDuringTheExchange(t *testing.T) {
 	t.Parallel()
 	for name, test := range map[string]struct {
@@ -350,7 +350,7 @@ func s19SameName(t *testing.T) {
 				was = "ada"
 			}
 			if u := f.User(); (u == nil) != test.dead {
-				t.Errorf("signed in: %v, want it dead: %v", u, test.dead)
+				t.Errorf("signed in: %v, want revoked: %v", u, test.dead)
 			}
 			if test.code == "" {
 				f.Lands(t, callback, "/page/x")
@@ -358,7 +358,7 @@ func s19SameName(t *testing.T) {
 				f.Refuses(t, callback, sitetest.Closed{Code: test.code, Tokens: tokens, Was: was})
 			}
 
-			// Once it is as it was, so is the session: nothing has ended it.
+			// Once the provider is restored, so is the session: it was never revoked.
 			f.SetProviders(test.provider(f.Site))
 			if test.code != "" && f.User() == nil {
 				t.Error("the session is not there again")
@@ -367,8 +367,8 @@ func s19SameName(t *testing.T) {
 	}
 }
 
-// s19SignOutInProgress: the ID token of a session goes to its own provider, even if another
-// has its name by the time at which a script has the browser sign out there.
+// s19SignOutInProgress: the ID token of a session is sent only to its own provider, even if
+// another has its name when a script makes the browser sign out there.
 func s19SignOutInProgress(t *testing.T) {
 	t.Parallel()
 	f := sitetest.NewFlow(t, func(s *sitetest.Site, o *ginauth.Options) { o.AfterLogout = "/logout" })
@@ -385,7 +385,7 @@ func s19SignOutInProgress(t *testing.T) {
 		_, address, _ := strings.Cut(p.Text(), `"redirect_to":"`+f.URL)
 		address, _, _ = strings.Cut(address, `"`)
 		if !strings.HasPrefix(address, "/logout/redirect?") {
-			t.Fatalf("%s: signing out is answered with %s", name, p.Text())
+			t.Fatalf("%s: signing out gets %s", name, p.Text())
 		}
 		f.SetProviders(test.by)
 		p = f.Open(address)
@@ -407,14 +407,14 @@ func s21Outage(t *testing.T) {
 	f.IDP.Fail(authtest.JWKS, authtest.Down)
 	demo, other := sitetest.Client("demo", f.IDP), sitetest.Offline("other")
 	for _, change := range []func(){
-		func() { other.ClientSecret = "another secret" }, // another one is changed
-		func() { demo.DisplayName = "Demo" },             // or this one is,
+		func() { other.ClientSecret = "another secret" }, // another provider is changed
+		func() { demo.DisplayName = "Demo" },             // or this one,
 		func() { demo.Userinfo = "always" },
-		func() { demo.Name = "renamed" }, // in what is not its address
+		func() { demo.Name = "renamed" }, // in a field other than its address
 	} {
 		change()
 		f.SetProviders(other, demo)
-		f.Browser = f.NewBrowser() // which is in no loop
+		f.Browser = f.NewBrowser() // without counted redirects
 		f.Lands(t, f.Begin("/login/"+demo.Name+"?return_to=/page/x"), "/page/x")
 		if err := f.Auth.Warm(t.Context()); err != nil {
 			t.Error(err)
@@ -452,7 +452,7 @@ func s22SharedNamespace(t *testing.T) {
 		"no issuer that another admits": {func(p *ginauth.Provider) { *p = tenants("https://tenant.example") }, ""},
 		"a rule that another notes": {func(p *ginauth.Provider) {
 			*p = tenants(p.Namespace)
-			p.TokenIssuer = nil // so that Admits is any text
+			p.TokenIssuer = nil // so that Admits may have any values
 		}, ""},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -465,7 +465,7 @@ func s22SharedNamespace(t *testing.T) {
 				replaced := s.Auth.SetProviders(list)
 				for how, err := range map[string]error{"Mount": mounted, "SetProviders": replaced} {
 					want := test.id
-					if want == "provider.issuer.namespace" && list[0].Issuer != "" { // the second of the two is told
+					if want == "provider.issuer.namespace" && list[0].Issuer != "" { // the error is for the second of the two
 						want = "provider.namespace.issuer"
 					}
 					if want == "provider.admits.namespace" && list[0].Issuer != "" {

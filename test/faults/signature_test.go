@@ -86,7 +86,7 @@ func d1AlgNoneOrHs256IsAllThatIsOffered(t *testing.T) {
 			p := s.Get("/login/demo")
 			s.FailsClosed(t, p, sitetest.Closed{Code: ginauth.ErrProviderMisconfigured})
 			if err := s.Auth.Warm(t.Context()); !sitetest.HasID(err, "discovery.algorithms") {
-				t.Errorf("Warm says %v", err)
+				t.Errorf("Warm returned %v", err)
 			}
 		})
 	}
@@ -136,14 +136,14 @@ func d3AlgNotConfigured(t *testing.T) {
 		{[]string{"RS256", "none", "HS256"}, "RS384", false},
 		{[]string{"RS256", "RS512"}, "RS512", true},
 		{[]string{"RS256", "PS256"}, "PS256", true},
-		{nil, "PS384", true}, // nothing is said: ours all
+		{nil, "PS384", true}, // no restriction: all accepted algorithms
 	} {
 		t.Run(fmt.Sprint(tt.alg, " where the metadata offers ", tt.offered), func(t *testing.T) {
 			t.Parallel()
 			s := sitetest.New(t, nil)
 			s.IDP.EditMetadata(func(m map[string]any) { m["id_token_signing_alg_values_supported"] = tt.offered })
 			s.IDP.EditJWKS(func(keys []map[string]any) []map[string]any {
-				delete(keys[0], "alg") // any RSA algorithm, as far as the key goes
+				delete(keys[0], "alg") // the key allows any RSA algorithm
 				return keys
 			})
 			s.IDP.EditIDToken(func(header, c map[string]any) {
@@ -180,7 +180,7 @@ func d4KeyInTheHeader(t *testing.T) {
 				})
 				s.RefusesSignIn(t, "/login/demo", ginauth.ErrIDTokenInvalid, id, 1)
 				if n := s.IDP.EvilRequests(); n != 0 {
-					t.Errorf("the key's address was asked %d times", n)
+					t.Errorf("the key's address was called %d times", n)
 				}
 			})
 		}
@@ -314,9 +314,9 @@ func d10WrongSignature(t *testing.T) {
 	})
 }
 
-// d10WrongSignatureEcAndEd has what libraries for elliptic curves got wrong:
-// zeros that verify for every key (CVE-2022-21449), ASN.1 in the place of two
-// numbers, a second form of the same signature.
+// d10WrongSignatureEcAndEd has mistakes of libraries for elliptic curves: zeros that verify for
+// every key (CVE-2022-21449), ASN.1 in the place of two numbers, a second form of the same
+// signature.
 func d10WrongSignatureEcAndEd(t *testing.T) {
 	order := elliptic.P256().Params().N
 	l, _ := new(big.Int).SetString("7237005577332262213973186563042994240857116359379907606001950938285454250989", 10)
@@ -389,8 +389,8 @@ func ecKey() *ecdsa.PrivateKey {
 	return key
 }
 
-// A member of the header that a program may read in another case is refused,
-// whichever it is.
+// Any member of the header that a program may read case-insensitively is rejected in another
+// case.
 func TestHeadersInAnotherCase(t *testing.T) {
 	t.Parallel()
 	s := sitetest.New(t, nil)
@@ -404,7 +404,7 @@ func TestHeadersInAnotherCase(t *testing.T) {
 	}
 }
 
-// A header that is JSON as far as it can be decoded is still not base64url.
+// A header whose decodable part is JSON is still not base64url.
 func TestHeaderWithHalfAByteMore(t *testing.T) {
 	t.Parallel()
 	rawCases(t, []rawCase{{"half a byte behind the header", "jwt.malformed", func(_ *sitetest.Site, compact, header, _ string) string {

@@ -35,8 +35,8 @@ func TestFaultsStepUp(t *testing.T) {
 	})
 }
 
-// newStepUp is a site whose provider remembers who signed in there, with a password
-// unless a request asks for more, and a person who is signed in with Data.
+// newStepUp returns a site whose provider keeps sessions, authenticates with a password unless a
+// request requires more, and a signed-in user with Data.
 func newStepUp(t *testing.T, change func(s *sitetest.Site, o *ginauth.Options)) *sitetest.Site {
 	t.Helper()
 	s := sitetest.New(t, func(s *sitetest.Site, o *ginauth.Options) {
@@ -72,7 +72,7 @@ func newStepUp(t *testing.T, change func(s *sitetest.Site, o *ginauth.Options)) 
 	return s
 }
 
-// trip is the authorization request that a page leads to.
+// trip returns the authorization request to which a page redirects.
 func trip(s *sitetest.Site, page string) (login string, asks url.Values) {
 	s.T.Helper()
 	login = s.Open(page).Header.Get("Location")
@@ -83,7 +83,7 @@ func trip(s *sitetest.Site, page string) (login string, asks url.Values) {
 	return login, u.Query()
 }
 
-// staysAs asserts that the browser still has the session from before.
+// staysAs asserts that the browser still has the previous session.
 func staysAs(t *testing.T, s *sitetest.Site) {
 	t.Helper()
 	ran := s.Ran.Load()
@@ -125,22 +125,21 @@ func p1DemandThatDoesNotOpen(t *testing.T) {
 	}
 	other.WantError(p, ginauth.ErrBadRequest)
 	if params.Get("return_to") != "/payout" {
-		t.Errorf("comes back to %q", params.Get("return_to"))
+		t.Errorf("returns to %q", params.Get("return_to"))
 	}
 	staysAs(t, s)
-	// A tab that was left open leads where it would have led, and is asked there.
+	// An open tab still redirects to its page, where the check runs again.
 	s.Clock.Advance(2 * time.Hour)
 	if p := s.Open(with(demand)); p.Status != http.StatusSeeOther || p.Header.Get("Location") != s.URL+"/payout#" {
-		t.Errorf("an old demand is answered with %d and %q", p.Status, p.Header.Get("Location"))
+		t.Errorf("an old demand gets %d and %q", p.Status, p.Header.Get("Location"))
 	}
 	s.Clock.Advance(-4 * time.Hour)
 	if p := s.Open(with(demand)); p.Header.Get("Location") != s.URL+"/payout#" {
-		t.Errorf("a demand of the future is answered with %d and %q", p.Status, p.Header.Get("Location"))
+		t.Errorf("a demand of the future gets %d and %q", p.Status, p.Header.Get("Location"))
 	}
 }
 
-// The demand of somebody else, in a link: it asks for more than a sign-in would, and
-// gives nothing.
+// A link with another user's requirement demands more than a sign-in, and grants nothing.
 func p2DemandOfAnotherSession(t *testing.T) {
 	t.Parallel()
 	for name, again := range map[string]func(s *sitetest.Site) *authtest.Browser{
@@ -164,7 +163,7 @@ func p2DemandOfAnotherSession(t *testing.T) {
 			b := again(s)
 			p := s.Must(b.Get(s.URL + login))
 			if asked := s.IDP.LastRequest(authtest.Authorize).Form; asked.Get("acr_values") != "mfa" || asked.Has("login_hint") {
-				t.Errorf("asked for %v", asked)
+				t.Errorf("requested %v", asked)
 			}
 			if u := s.UserOf(b); p.Status != http.StatusOK || u == nil || u.ACR != "mfa" || u.Data["cart"] != "empty" {
 				t.Errorf("%d: signed in is %+v", p.Status, u)
@@ -208,14 +207,14 @@ func p3ProviderThatIgnores(t *testing.T) {
 			before := s.IDP.Count(authtest.Authorize)
 			s.WantError(s.Get(tt.page), ginauth.ErrIDTokenInvalid)
 			if n := s.IDP.Count(authtest.Authorize) - before; n != tt.trips {
-				t.Errorf("%d trips to the provider, want %d", n, tt.trips)
+				t.Errorf("%d redirects to the provider, want %d", n, tt.trips)
 			}
 			staysAs(t, s)
 		})
 	}
 }
 
-// Claims that prove nothing, in each trip that is made for them.
+// Insufficient claims, in each redirect that requests them.
 func p3ClaimsThatProveNothing(t *testing.T) {
 	t.Parallel()
 	for name, tt := range map[string]struct {
@@ -247,14 +246,14 @@ func p3ClaimsThatProveNothing(t *testing.T) {
 			before := s.IDP.Count(authtest.Authorize)
 			s.WantError(s.Get(tt.page), ginauth.ErrIDTokenInvalid)
 			if n := s.IDP.Count(authtest.Authorize) - before; n != tt.trips {
-				t.Errorf("%d trips to the provider, want %d", n, tt.trips)
+				t.Errorf("%d redirects to the provider, want %d", n, tt.trips)
 			}
 			staysAs(t, s)
 		})
 	}
 }
 
-// A demand is for the provider that it was made for.
+// A requirement applies only to its provider.
 func p1DemandOfAnotherProvider(t *testing.T) {
 	t.Parallel()
 	s := newStepUp(t, func(s *sitetest.Site, o *ginauth.Options) {
@@ -287,7 +286,7 @@ func p5RefusalBesideADemand(t *testing.T) {
 	before := s.IDP.Count(authtest.Authorize)
 	s.WantError(s.Get("/staff"), ginauth.ErrForbidden)
 	if s.IDP.Count(authtest.Authorize) != before {
-		t.Error("the provider is asked, though that helps nobody")
+		t.Error("the provider is called without a benefit")
 	}
 	staysAs(t, s)
 }
@@ -302,15 +301,15 @@ func p6TwoDemands(t *testing.T) {
 	before := s.IDP.Count(authtest.Authorize)
 	s.WantError(s.Get("/conflict"), ginauth.ErrForbidden)
 	if s.IDP.Count(authtest.Authorize) != before {
-		t.Error("the provider is asked for what cannot be")
+		t.Error("the provider gets an impossible request")
 	}
 	staysAs(t, s)
 	if p := s.Get("/both"); p.Status != http.StatusOK || s.IDP.Count(authtest.Authorize) != before+1 {
-		t.Errorf("%d after %d trips\n%s", p.Status, s.IDP.Count(authtest.Authorize)-before, s.Logs)
+		t.Errorf("%d after %d redirects\n%s", p.Status, s.IDP.Count(authtest.Authorize)-before, s.Logs)
 	}
 }
 
-// Neither parameters of a link nor those of the Provider weaken a demand.
+// Neither parameters of a link nor those of the Provider weaken a requirement.
 func p7ParametersOfALink(t *testing.T) {
 	t.Parallel()
 	weak := map[string]string{"max_age": "86400", "acr_values": "pwd"}
@@ -352,7 +351,7 @@ func p8PlainOAuth(t *testing.T) {
 		before := s.IDP.Count(authtest.Authorize)
 		s.WantError(s.Get(page), ginauth.ErrForbidden)
 		if s.IDP.Count(authtest.Authorize) != before || !strings.Contains(s.Logs.String(), id) {
-			t.Errorf("%s: the provider is asked, or the log does not say why not\n%s", page, s.Logs)
+			t.Errorf("%s: the provider is called, or the log has no reason\n%s", page, s.Logs)
 		}
 	}
 }
@@ -428,7 +427,7 @@ func p10WhoIsAsking(t *testing.T) {
 	staysAs(t, s)
 	s.Get(fetched.LoginURL)
 	if u := s.User(); u.ACR != "mfa" || u.Data["cart"] != "full" {
-		t.Errorf("after the trip signed in is %+v", u)
+		t.Errorf("after the redirect %+v is signed in", u)
 	}
 }
 

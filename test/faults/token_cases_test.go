@@ -9,20 +9,20 @@ import (
 	"github.com/ginauth/ginauth/internal/sitetest"
 )
 
-// tokenCase is a change of the ID token's header or claims, and what comes of it.
+// tokenCase is a change of the ID token's header or claims, and the expected result.
 type tokenCase struct {
 	name string
-	id   string // ID of the error; "" if the token is good all the same
+	id   string // ID of the error; "" if the token is accepted
 	edit func(s *sitetest.Site, header, c sitetest.Claims)
 }
 
-// claimCase is a tokenCase that sets one claim; nil takes it away.
+// claimCase is a tokenCase that sets one claim; nil removes it.
 func claimCase(name, id, claim string, value any) tokenCase {
 	return tokenCase{name, id, func(_ *sitetest.Site, _, c sitetest.Claims) { sitetest.Put(c, claim, value) }}
 }
 
-// tokenCases runs each case as a sign-in of its own. change may adapt the
-// Options; path is where the sign-ins begin.
+// tokenCases runs each case as a separate sign-in. change may adapt the Options; path is the
+// address where the sign-ins begin.
 func tokenCases(t *testing.T, path string, change func(s *sitetest.Site, o *ginauth.Options), cases []tokenCase) {
 	t.Helper()
 	for _, tt := range cases {
@@ -39,8 +39,8 @@ func tokenCases(t *testing.T, path string, change func(s *sitetest.Site, o *gina
 	}
 }
 
-// rawCase replaces the whole ID token. header and payload are the good token's
-// JSON; make returns another compact token.
+// rawCase replaces the whole ID token. header and payload are the valid token's JSON; make
+// returns another compact token.
 type rawCase struct {
 	name string
 	id   string
@@ -73,12 +73,12 @@ func payloadCase(name, id string, change func(payload string) string) rawCase {
 	}}
 }
 
-// preceding adds members to its beginning.
+// preceding inserts members at its beginning.
 func preceding(members string) func(string) string {
 	return func(object string) string { return "{" + members + "," + strings.TrimPrefix(object, "{") }
 }
 
-// halfSHA256 is at_hash and its kin for algorithms that end in 256.
+// halfSHA256 returns at_hash, c_hash or s_hash for algorithms that end in 256.
 func halfSHA256(s string) string {
 	sum := sha256.Sum256([]byte(s))
 	return sitetest.Base64(sum[:16])

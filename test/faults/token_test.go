@@ -67,7 +67,7 @@ func c22AnswerThatQuotesSecrets(t *testing.T) {
 			s.IDP.Handle(authtest.Token, sitetest.AnswerWith(a.status, a.media, a.body))
 			s.RefusesSignIn(t, "/login/demo", a.code, "", 1, secret, lettersOnly)
 			if strings.Contains(s.Logs.String(), "FAKE LOG") {
-				t.Errorf("the log has what the answer said:\n%s", s.Logs)
+				t.Errorf("the log has the text of the response:\n%s", s.Logs)
 			}
 		})
 	}
@@ -99,8 +99,8 @@ func c22AnswerThatQuotesSecrets(t *testing.T) {
 	})
 }
 
-// answerCase is a change of the token answer, and what comes of it: "" if the
-// sign-in works all the same.
+// answerCase is a change of the token response, and the id of the expected error: "" if the
+// sign-in succeeds.
 type answerCase struct {
 	name   string
 	code   ginauth.Code
@@ -124,12 +124,12 @@ func answerCases(t *testing.T, change func(s *sitetest.Site, o *ginauth.Options)
 	}
 }
 
-// member replaces a member of the token answer; value is JSON, "" takes it away.
+// member replaces a member of the token response; value is JSON, "" removes it.
 func member(name string, code ginauth.Code, id, key, value string) answerCase {
 	return answerCase{name, code, id, func(a *sitetest.Answer) { a.Body = replaced(a.Body, key, value) }}
 }
 
-// replaced writes a member of a flat JSON object anew.
+// replaced replaces a member of a flat JSON object.
 func replaced(object, key, value string) string {
 	var members []string
 	for m := range strings.SplitSeq(strings.Trim(object, "{}"), ",") {
@@ -147,7 +147,7 @@ func c3AuthMethods(t *testing.T) {
 	for _, tt := range []struct {
 		name    string
 		offered any
-		want    string // how the client authenticated; "" if the configuration does not do
+		want    string // how the client authenticated; "" if the configuration is invalid
 	}{
 		{"not said", nil, "basic"},
 		{"an empty list", []string{}, "basic"},
@@ -166,7 +166,7 @@ func c3AuthMethods(t *testing.T) {
 				p := s.Get("/login/demo")
 				s.FailsClosed(t, p, sitetest.Closed{Code: ginauth.ErrProviderMisconfigured})
 				if err := s.Auth.Warm(t.Context()); !errors.Is(err, ginauth.ErrProviderMisconfigured) || !sitetest.HasID(err, "discovery.auth_method") || !strings.Contains(err.Error(), "AuthMethod") {
-					t.Errorf("Warm says %v", err)
+					t.Errorf("Warm returned %v", err)
 				}
 				return
 			}
@@ -197,7 +197,7 @@ func c3AuthMethods(t *testing.T) {
 	})
 }
 
-// authenticated says how a token request authenticated the client.
+// authenticated returns how a token request authenticated the client.
 func authenticated(r authtest.Request) string {
 	basic, secret := r.Header.Get("Authorization") != "", r.Form.Has("client_secret")
 	switch {
@@ -281,7 +281,7 @@ func c6OtherStatuses(t *testing.T) {
 		{"204", ginauth.ErrBadTokenResponse, "token.status", func(a *sitetest.Answer) { a.Status, a.Body = 204, "" }},
 		{"300 with JSON", ginauth.ErrProviderUnavailable, "http.redirect", func(a *sitetest.Answer) { a.Status = 300 }},
 	})
-	t.Run("206", func(t *testing.T) { // a part of an answer, which may end where it likes
+	t.Run("206", func(t *testing.T) { // a partial response, which may end anywhere
 		t.Parallel()
 		s := sitetest.New(t, nil)
 		sitetest.EditAnswer(s, authtest.Token, func(a *sitetest.Answer) { a.Status = 206 })
@@ -377,7 +377,7 @@ func c12ExpiresIn(t *testing.T) {
 	answerCases(t, nil, cases)
 	for _, tt := range []struct {
 		value string
-		life  time.Duration // 0: not known
+		life  time.Duration // 0: unknown
 	}{
 		{"", 0}, {"null", 0}, {"0", 0}, {`"0"`, 0}, {"3600", time.Hour}, {`"3600"`, time.Hour},
 		{"99999999999", (1<<31 - 1) * time.Second}, {`"99999999999999999999999"`, (1<<31 - 1) * time.Second},
@@ -439,7 +439,7 @@ func c19ScopeLacksSomething(t *testing.T) {
 		o.Hooks.OnLogin = func(_ *gin.Context, login *ginauth.Login) error {
 			scope, _ := login.Token.Extra("scope").(string)
 			if n := login.Token.Extra("account"); n != json.Number("9007199254740993") || login.Token.ExpiresIn != 3600 || login.Token.RefreshToken != "a+b&c=d %41" {
-				t.Errorf("the answer has become %v, %+v", n, login.Token)
+				t.Errorf("the response is now %v, %+v", n, login.Token)
 			}
 			if !slices.Contains(strings.Fields(scope), "email") {
 				return errors.New("the address was not shared")
@@ -472,7 +472,7 @@ func c20RefreshTokenIsNotKept(t *testing.T) {
 	}
 	opened := 0
 	for _, c := range s.Browser.Cookies(s.URL) {
-		plain, _, err := box.Open(c.Value[1:], c.Name) // the first character says how many cookies there are
+		plain, _, err := box.Open(c.Value[1:], c.Name) // the first character is the number of cookies
 		if err != nil {
 			continue
 		}

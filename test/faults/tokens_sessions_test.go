@@ -20,7 +20,8 @@ import (
 	"github.com/ginauth/ginauth/internal/sitetest"
 )
 
-// What other sessions of the person, trips to the provider, hooks and SetProviders do to tokens.
+// The effects of the user's other sessions, redirects to the provider, hooks and SetProviders on
+// tokens.
 func TestFaultsTokensSessions(t *testing.T) {
 	runFaults(t, []fault{
 		{"I1_everything_at_once", i1EverythingAtOnce},
@@ -46,38 +47,38 @@ func TestFaultsTokensSessions(t *testing.T) {
 	})
 }
 
-// withV2 is a change that adds an API at /v2/ with a scope of its own.
+// withV2 is a change that adds an API at /v2/ with a separate scope.
 func withV2(s *sitetest.Site, o *ginauth.Options) {
 	o.Providers[0].APIs = append(o.Providers[0].APIs, ginauth.API{URL: s.IDP.Issuer + "/v2/", Scopes: []string{"groups"}})
 }
 
-// tripURL calls the API at /v2/, and returns where the person consents to its scope.
+// tripURL calls the API at /v2/, and returns the URL where the user consents to its scope.
 func (k *calling) tripURL(t *testing.T) string {
 	t.Helper()
 	p := k.call0(k.IDP.Issuer + "/v2/x")
 	_, rest, ok := strings.Cut(p.Text(), `"login_url":"`)
 	if !ok {
-		t.Fatalf("there is no trip: %d %s", p.Status, p.Text())
+		t.Fatalf("there is no redirect: %d %s", p.Status, p.Text())
 	}
 	trip, _, _ := strings.Cut(strings.ReplaceAll(rest, `\u0026`, "&"), `"`)
 	return trip
 }
 
-// tokenRefused answers a token request with an error.
+// tokenRefused responds to a token request with an error.
 func tokenRefused(w http.ResponseWriter, code string) {
 	w.Header().Set("Content-Type", "application/json")
 	w.WriteHeader(http.StatusBadRequest)
 	_, _ = io.WriteString(w, `{"error":"`+code+`"}`)
 }
 
-// spied counts how often the provider is sent each refresh token.
+// spied counts how often each refresh token is sent to the provider.
 type spied struct {
 	k         *calling
-	withholds atomic.Bool // the trips bring no refresh token
+	withholds atomic.Bool // sign-ins return no refresh token
 
 	mu   sync.Mutex
 	sent map[string]int
-	// What happens before the provider answers a request with a refresh token, or a code.
+	// Called before the provider responds to a request with a refresh token, or a code.
 	refresh, code func()
 }
 
@@ -104,14 +105,14 @@ func (k *calling) spy() *spied {
 	return s
 }
 
-// before sets what happens before a request is answered.
+// before sets the function to call before the response to a request.
 func (s *spied) before(refresh, code func()) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.refresh, s.code = refresh, code
 }
 
-// forget starts the count again.
+// forget resets the counts.
 func (s *spied) forget() {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -139,8 +140,8 @@ func (s *spied) twice(t *testing.T) {
 	}
 }
 
-// underWay starts a call, whose refresh waits at the provider for finish. That returns the
-// status of the call.
+// underWay starts a call whose refresh waits at the provider until finish is called, which
+// returns the status of the call.
 func (s *spied) underWay(t *testing.T, code func()) (finish func() int) {
 	t.Helper()
 	asked, goOn, ended := make(chan bool), make(chan bool), make(chan int, 1)
@@ -154,7 +155,7 @@ func (s *spied) underWay(t *testing.T, code func()) (finish func() int) {
 	select {
 	case <-asked:
 	case status := <-ended:
-		t.Fatalf("the call refreshes nothing: %d", status)
+		t.Fatalf("the call refreshes no token: %d", status)
 	}
 	return func() int {
 		answer()
@@ -164,7 +165,7 @@ func (s *spied) underWay(t *testing.T, code func()) (finish func() int) {
 	}
 }
 
-// meanwhile does something just before the n-th operation of a kind.
+// meanwhile calls a function just before the n-th operation of a kind.
 func (s *tokenStore) meanwhile(n int, of string, do func()) {
 	s.breaks(func(op string) error {
 		if op != of {
@@ -172,7 +173,7 @@ func (s *tokenStore) meanwhile(n int, of string, do func()) {
 		}
 		if n--; n == 0 {
 			s.fail = nil
-			s.mu.Unlock() // which the operation holds
+			s.mu.Unlock() // the operation holds the lock
 			defer s.mu.Lock()
 			do()
 		}
@@ -180,8 +181,8 @@ func (s *tokenStore) meanwhile(n int, of string, do func()) {
 	})
 }
 
-// Pages, calls and rechecks at two replicas, of a provider that answers well and badly by turns:
-// no refresh token is sent after the provider has replaced it, and the session stays.
+// Pages, calls and rechecks at two replicas, with a provider that alternates between success and
+// failure: no refresh token is sent after the provider has replaced it, and the session stays.
 func i1EverythingAtOnce(t *testing.T) {
 	k := newRechecked(t, func(s *sitetest.Site, o *ginauth.Options) {
 		withV2(s, o)
@@ -249,11 +250,11 @@ func i1EverythingAtOnce(t *testing.T) {
 	k.IDP.Handle(authtest.Token, nil)
 	k.expire()
 	if status := k.with(t, cookie); status != http.StatusOK || spent.Load() > 0 {
-		t.Errorf("the session is answered with %d, after %d refresh tokens that had been replaced", status, spent.Load())
+		t.Errorf("the session gets %d, after %d refresh tokens that had been replaced", status, spent.Load())
 	}
 }
 
-// SetProviders with the same provider, over and over: its tokens stay, and are refreshed once.
+// Repeated SetProviders with the same provider: its tokens stay, and are refreshed once.
 func i1SetProvidersMeanwhile(t *testing.T) {
 	k := newCalling(t, withV2)
 	for i := range 5 {
@@ -278,8 +279,8 @@ func i1SetProvidersMeanwhile(t *testing.T) {
 	}
 }
 
-// OnLogin says that a sign-in of the person's own was a trip: their session gets no refresh token
-// of the session before, whosever that was.
+// OnLogin sets Renewal for an ordinary sign-in: the new session gets no refresh token of the
+// previous session, whose user may be different.
 func i7RefreshTokenOfAnotherPerson(t *testing.T) {
 	for _, person := range []string{"grace", "ada"} {
 		t.Run(person, func(t *testing.T) {
@@ -306,8 +307,8 @@ func i7RefreshTokenOfAnotherPerson(t *testing.T) {
 	}
 }
 
-// The access token of a trip ends while the page is made: the page does not lead to the provider
-// once more.
+// The access token of a sign-in expires while the page is generated: the page does not redirect
+// to the provider again.
 func i10AccessTokenOfASecond(t *testing.T) {
 	k := newCalling(t, func(s *sitetest.Site, o *ginauth.Options) {
 		withV2(s, o)
@@ -321,13 +322,13 @@ func i10AccessTokenOfASecond(t *testing.T) {
 	k.refreshesAnswer(http.StatusBadRequest, `{"error":"invalid_scope"}`)
 	p, trips := k.opens(t, "/page")
 	if k.WantError(p, ginauth.ErrProviderDenied); trips != 1 {
-		t.Errorf("%d trips", trips)
+		t.Errorf("%d redirects", trips)
 	}
 	k.signedIn(t, true)
 }
 
-// Two tabs finish trips at once, which bring no refresh token: the one of the session before
-// goes on in one of them.
+// Two tabs finish sign-ins concurrently, which return no refresh token: that of the previous
+// session continues in one of them.
 func i11TwoTabs(t *testing.T) {
 	k := newCalling(t, withV2)
 	spy, trip := k.spy(), k.tripURL(t)
@@ -341,7 +342,7 @@ func i11TwoTabs(t *testing.T) {
 			t.Errorf("tab %d has no session: %v %v\n%s", tab, p, err, k.Logs)
 		}
 	}
-	// The first has seen the tokens of the session before, and is about to take them over.
+	// The first has read the tokens of the previous session, and is about to take them over.
 	k.store.meanwhile(2, "load", func() { finish(1, second.String()) })
 	finish(0, first.String())
 	k.expire()
@@ -359,8 +360,8 @@ func i11TwoTabs(t *testing.T) {
 	}
 }
 
-// A refresh ends long after a trip that brought no refresh token: the session has the one that
-// came of it.
+// A refresh ends long after a sign-in without a refresh token: the session has the refresh token
+// of that refresh.
 func i11SlowRefresh(t *testing.T) {
 	k := newCalling(t, func(s *sitetest.Site, o *ginauth.Options) {
 		withV2(s, o)
@@ -373,7 +374,7 @@ func i11SlowRefresh(t *testing.T) {
 	u := k.Begin(trip)
 	finish := spy.underWay(t, nil)
 	if p := k.Finish(u); p.Status != http.StatusOK {
-		t.Errorf("the trip ended in %d %s", p.Status, p.Text())
+		t.Errorf("the sign-in ended in %d %s", p.Status, p.Text())
 	}
 	finish()
 	if ttl := k.store.kept(); ttl < 4*time.Hour-time.Minute {
@@ -386,8 +387,8 @@ func i11SlowRefresh(t *testing.T) {
 	spy.twice(t)
 }
 
-// A page waits for a refresh while another tab finishes a trip, which ends its session: it is
-// that of the new one.
+// A page waits for a refresh while another tab finishes a sign-in, which ends the page's
+// session: the page continues with the new session.
 func i11PageOfASecondTab(t *testing.T) {
 	k := newCalling(t, withV2)
 	trip := k.tripURL(t)
@@ -413,7 +414,7 @@ func i11PageOfASecondTab(t *testing.T) {
 	}()
 	<-asked
 	if p := k.Finish(u); p.Status != http.StatusOK {
-		t.Errorf("the trip ended in %d %s", p.Status, p.Text())
+		t.Errorf("the sign-in ended in %d %s", p.Status, p.Text())
 	}
 	answer()
 	<-ended
@@ -422,8 +423,8 @@ func i11PageOfASecondTab(t *testing.T) {
 	}
 }
 
-// The look for sign-outs fails: a client that is kept sends no token, and looks again with the
-// next request.
+// The check for sign-outs fails: a kept client sends no token, and checks again with the next
+// request.
 func i11KeptClientAfterAFailedLook(t *testing.T) {
 	k, marks := newTroubled(t, nil)
 	var kept *http.Client
@@ -458,8 +459,8 @@ func i11KeptClientAfterAFailedLook(t *testing.T) {
 	}
 }
 
-// A trip ends the session of a client that is kept, and the new session has its tokens: that the
-// new one is signed in says nothing of the old one.
+// A new sign-in ends the session of a kept client, and the new session has its tokens: the
+// validity of the new session does not make the old one valid.
 func i11KeptClientOfTheSessionBefore(t *testing.T) {
 	k := newCalling(t, withV2)
 	var kept []*http.Client
@@ -480,7 +481,8 @@ func i11KeptClientOfTheSessionBefore(t *testing.T) {
 	}
 }
 
-// OnLogin wipes the token that it was given, so that it is in no log: the session keeps its own.
+// OnLogin clears the token that it received, to keep it out of logs: the session keeps its own
+// copy.
 func i14HookWipesTheToken(t *testing.T) {
 	k := newCalling(t, func(_ *sitetest.Site, o *ginauth.Options) {
 		o.Hooks.OnLogin = func(_ *gin.Context, l *ginauth.Login) error {
@@ -493,17 +495,17 @@ func i14HookWipesTheToken(t *testing.T) {
 	k.works(t, 2)
 }
 
-// OnLogout panics: the tokens are dropped and revoked all the same.
+// OnLogout panics: the tokens are still dropped and revoked.
 func i15HookPanicsAtTheSignOut(t *testing.T) {
 	k := newCalling(t, func(_ *sitetest.Site, o *ginauth.Options) {
 		o.Hooks.OnLogout = func(*gin.Context, *ginauth.User) { panic("a mistake") }
 	})
-	_, _ = k.Browser.Submit(authtest.At(k.URL+"/"), k.URL+"/logout", nil) // the connection breaks off
+	_, _ = k.Browser.Submit(authtest.At(k.URL+"/"), k.URL+"/logout", nil) // the connection is closed
 	sitetest.Eventually(t, func() bool { return len(k.store.all()) == 0 && k.IDP.Count(authtest.Revoke) == 1 })
 	k.signedIn(t, false)
 }
 
-// Contexts of no request, and arguments that are nothing, are errors, and no panics.
+// Contexts without a request, and nil arguments, cause errors, not panics.
 func i16NilAndZero(t *testing.T) {
 	k := newCalling(t, nil)
 	var none context.Context
@@ -537,8 +539,8 @@ func i16NilAndZero(t *testing.T) {
 	}
 }
 
-// A refresh is under way when SetProviders puts another provider in the place: nobody waits for
-// its token to send it to an API of the new one.
+// A refresh is in progress when SetProviders replaces the provider: no request waits for its
+// token to send it to an API of the new provider.
 func i21ProviderReplacedMeanwhile(t *testing.T) {
 	k := newCalling(t, func(s *sitetest.Site, o *ginauth.Options) {
 		apis := o.Providers[0].APIs
@@ -567,7 +569,7 @@ func i21ProviderReplacedMeanwhile(t *testing.T) {
 	}()
 	select {
 	case <-ended:
-	case <-time.After(3 * time.Second): // it waits for the other's
+	case <-time.After(3 * time.Second): // it waits for the other refresh
 	}
 	finish()
 	<-ended
@@ -576,7 +578,7 @@ func i21ProviderReplacedMeanwhile(t *testing.T) {
 	}
 }
 
-// cutting is a store that keeps 255 bytes of a value.
+// cutting is a store that truncates values to 255 bytes.
 type cutting struct{ ginauth.Tokens }
 
 func (s cutting) Load(ctx context.Context, key ginauth.RevocationKey) ([]byte, error) {
@@ -584,7 +586,7 @@ func (s cutting) Load(ctx context.Context, key ginauth.RevocationKey) ([]byte, e
 	return value[:min(255, len(value))], err
 }
 
-// A store that cuts values off leads no page to the provider again and again.
+// With a store that truncates values, pages do not redirect to the provider repeatedly.
 func i21StoreCutsValues(t *testing.T) {
 	k := newCalling(t, func(s *sitetest.Site, o *ginauth.Options) {
 		withV2(s, o)
@@ -598,7 +600,7 @@ func i21StoreCutsValues(t *testing.T) {
 	for range 2 {
 		p, trips := k.opens(t, "/page")
 		if k.WantError(p, ginauth.ErrStoreUnavailable); trips > 1 {
-			t.Errorf("%d trips", trips)
+			t.Errorf("%d redirects", trips)
 		}
 		sitetest.WantID(t, k.Logs.String(), "store.tokens_lost")
 		k.signedIn(t, true)
@@ -606,7 +608,8 @@ func i21StoreCutsValues(t *testing.T) {
 	}
 }
 
-// A page that rechecks, at a provider that wants the person each time, leads there once.
+// A page that rechecks, with a provider that requires user interaction each time, redirects
+// there once.
 func i23RecheckThatWantsThePerson(t *testing.T) {
 	for _, code := range []string{"login_required", "interaction_required", "consent_required", "invalid_scope"} {
 		t.Run(code, func(t *testing.T) {
@@ -615,14 +618,14 @@ func i23RecheckThatWantsThePerson(t *testing.T) {
 			k.refreshesAnswer(http.StatusBadRequest, `{"error":"`+code+`"}`)
 			p, trips := k.opens(t, "/page")
 			if k.WantError(p, ginauth.ErrProviderDenied); trips != 1 {
-				t.Errorf("%d trips", trips)
+				t.Errorf("%d redirects", trips)
 			}
 			k.signedIn(t, true)
 		})
 	}
 }
 
-// What the provider answers about one user does not keep it from being asked about the others.
+// The provider's response for one user does not prevent rechecks of others.
 func i24AnswerToOneUser(t *testing.T) {
 	for _, code := range []string{"access_denied", "user_disabled", "invalid_request"} {
 		t.Run(code, func(t *testing.T) {
@@ -636,7 +639,7 @@ func i24AnswerToOneUser(t *testing.T) {
 					tokenRefused(w, code)
 					return
 				}
-				tokenRefused(w, "invalid_grant") // grace has been dismissed
+				tokenRefused(w, "invalid_grant") // grace has lost her account
 			})
 			k.due()
 			if k.UserOf(ada) == nil {
@@ -647,8 +650,8 @@ func i24AnswerToOneUser(t *testing.T) {
 	}
 }
 
-// A page that rechecks before it calls an API of which the provider refuses the scopes leads
-// there once.
+// A page that rechecks before it calls an API whose scopes the provider rejects redirects there
+// once.
 func i27RecheckBeforeTheCall(t *testing.T) {
 	k := newCalling(t, withV2)
 	k.Engine.GET("/page", k.Auth.RequireAuth(), func(c *gin.Context) {
@@ -667,13 +670,13 @@ func i27RecheckBeforeTheCall(t *testing.T) {
 	})
 	p, trips := k.opens(t, "/page")
 	if k.WantError(p, ginauth.ErrProviderDenied); trips != 1 {
-		t.Errorf("%d trips", trips)
+		t.Errorf("%d redirects", trips)
 	}
 	k.signedIn(t, true)
 }
 
-// Two APIs with the scope that stands for all scopes of one API: consent to the one is none to
-// the other.
+// Two APIs with the scope for all scopes of one API: consent for one does not count for the
+// other.
 func i27TwoDefaultScopes(t *testing.T) {
 	k := newCalling(t, func(s *sitetest.Site, o *ginauth.Options) {
 		o.Providers[0].APIs = append(o.Providers[0].APIs,
@@ -702,18 +705,18 @@ func i27TwoDefaultScopes(t *testing.T) {
 				tokenRefused(w, "consent_required")
 				return
 			}
-			r.PostForm.Del("scope") // which the provider does not know
+			r.PostForm.Del("scope") // the provider does not support it
 			r.Form.Del("scope")
 		}
 		k.IDP.Default(authtest.Token).ServeHTTP(w, r)
 	})
 	if p, trips := k.opens(t, "/both"); p.Status != http.StatusOK || p.Text() != "both" || trips > 2 {
-		t.Errorf("%d %s after %d trips", p.Status, p.Text(), trips)
+		t.Errorf("%d %s after %d redirects", p.Status, p.Text(), trips)
 	}
 }
 
-// Without a refresh token the access token of the sign-in goes to no API whose scopes it has
-// only by a name that another API has, too, or that says nothing.
+// Without a refresh token, the access token of the sign-in is not sent to an API if the name of
+// its scope is shared with another API or ambiguous.
 func i27ScopesOfAnotherAPI(t *testing.T) {
 	for name, tt := range map[string]struct{ granted, wanted string }{
 		"all scopes of an API":      {"openid profile", "api://payroll/.default"},
@@ -737,7 +740,7 @@ func i27ScopesOfAnotherAPI(t *testing.T) {
 	}
 }
 
-// A trip does not ask for the scopes of an earlier one that no API wants any more.
+// A redirect does not request scopes of an earlier one that no API needs now.
 func i27ScopesOfAnEarlierConfiguration(t *testing.T) {
 	k := newCalling(t, withV2)
 	k.Get(k.tripURL(t))
@@ -748,6 +751,6 @@ func i27ScopesOfAnEarlierConfiguration(t *testing.T) {
 	}
 	k.Get(k.tripURL(t))
 	if asked := k.IDP.LastRequest(authtest.Authorize).Form.Get("scope"); asked != "openid profile offline_access phone" {
-		t.Errorf("asked for %q", asked)
+		t.Errorf("requested %q", asked)
 	}
 }

@@ -16,7 +16,8 @@ import (
 	"github.com/ginauth/ginauth/internal/sitetest"
 )
 
-// Options.Tokens and Options.Revocations fail, lie or hang at one step of many.
+// Options.Tokens and Options.Revocations fail, return wrong results or hang at one of many
+// steps.
 func TestFaultsTokensSteps(t *testing.T) {
 	runFaults(t, []fault{
 		{"I4_each_step_of_a_refresh", i4EachStepOfARefresh},
@@ -36,7 +37,7 @@ func TestFaultsTokensSteps(t *testing.T) {
 	})
 }
 
-// trouble is what happens before an operation; an error is its answer.
+// trouble is called before an operation; if it returns an error, so does the operation.
 type trouble struct{ f atomic.Pointer[func() error] }
 
 func (t *trouble) set(f func() error) {
@@ -54,7 +55,7 @@ func (t *trouble) comes() error {
 	return nil
 }
 
-// troubledMarks are revocations of which single operations fail or hang.
+// troubledMarks are revocations whose single operations fail or hang.
 type troubledMarks struct {
 	ginauth.Revocations
 	watermarks, revoke trouble
@@ -81,7 +82,7 @@ func newTroubled(t *testing.T, change func(s *sitetest.Site, o *ginauth.Options)
 	return newCalling(t, marks.with(change)), marks
 }
 
-// with is a change to these revocations, and another change.
+// with returns a change that sets these revocations, and applies another change.
 func (m *troubledMarks) with(change func(s *sitetest.Site, o *ginauth.Options)) func(s *sitetest.Site, o *ginauth.Options) {
 	return func(s *sitetest.Site, o *ginauth.Options) {
 		m.Revocations, o.Revocations = o.Revocations, m
@@ -91,8 +92,8 @@ func (m *troubledMarks) with(change func(s *sitetest.Site, o *ginauth.Options)) 
 	}
 }
 
-// hangAtARefresh has the look for sign-outs that follows on the next refresh hang until the
-// test ends. The others work.
+// hangAtARefresh makes the check for sign-outs after the next refresh hang until the test ends.
+// Other checks work.
 func (m *troubledMarks) hangAtARefresh(t *testing.T, k *calling) {
 	forever := make(chan bool)
 	t.Cleanup(func() { close(forever) })
@@ -106,8 +107,8 @@ func (m *troubledMarks) hangAtARefresh(t *testing.T, k *calling) {
 	})
 }
 
-// patiently asks for a page with the browser's session, and returns the status, 0 if there is
-// no answer in eight seconds.
+// patiently requests a page with the browser's session, and returns the status, or 0 without a
+// response within eight seconds.
 func (k *calling) patiently(t *testing.T, path string) int {
 	t.Helper()
 	ctx, cancel := context.WithTimeout(t.Context(), 8*time.Second)
@@ -125,33 +126,33 @@ func (k *calling) patiently(t *testing.T, path string) int {
 	return answer.StatusCode
 }
 
-// How a step goes wrong.
+// How a step fails.
 const (
-	fails   = "fails"   // it does nothing, and says so
-	loses   = "loses"   // it does its work, and its answer is lost
-	repeats = "repeats" // it does its work, and is sent again: the answer is that of the second time
+	fails   = "fails"   // it does nothing, and returns an error
+	loses   = "loses"   // it succeeds, but its result is lost
+	repeats = "repeats" // it succeeds and is sent again: the result is that of the second time
 )
 
-// brokenStep is a store and revocations of which one operation goes wrong.
+// brokenStep is a store and revocations in which one operation fails.
 type brokenStep struct {
 	ginauth.Tokens
 	ginauth.Revocations
 
 	mu    sync.Mutex
 	mode  string
-	at, n int      // which operation; 0 is none
-	after bool     // and all that come after it
+	at, n int      // which operation fails; 0 is none
+	after bool     // and all later ones
 	steps []string // the operations so far
 }
 
-// arm has the at-th operation from now on go wrong.
+// arm makes the at-th operation from now on fail.
 func (b *brokenStep) arm(mode string, at int, after bool) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	b.mode, b.at, b.after, b.n = mode, at, after, 0
 }
 
-// disarm ends it, and returns the operations that there were.
+// disarm stops the failures, and returns the operations so far.
 func (b *brokenStep) disarm() []string {
 	b.mu.Lock()
 	defer b.mu.Unlock()
@@ -159,7 +160,7 @@ func (b *brokenStep) disarm() []string {
 	return b.steps
 }
 
-// next returns how an operation goes wrong, "" if it does not.
+// next returns how an operation fails, or "".
 func (b *brokenStep) next(op string) string {
 	b.mu.Lock()
 	defer b.mu.Unlock()
@@ -191,7 +192,7 @@ func (b *brokenStep) Once(ctx context.Context, key ginauth.RevocationKey, ttl ti
 	return b.once("once", func() (bool, error) { return b.Revocations.Once(ctx, key, ttl) })
 }
 
-// once is an operation that can be done once.
+// once is an operation that succeeds once.
 func (b *brokenStep) once(op string, do func() (bool, error)) (bool, error) {
 	mode := b.next(op)
 	if mode == fails {
@@ -225,22 +226,22 @@ func (b *brokenStep) Revoke(ctx context.Context, key ginauth.RevocationKey, at t
 	return errStep
 }
 
-// stepped is a calling, of which one step goes wrong.
+// stepped is a calling in which one step fails.
 type stepped struct {
 	*calling
 	*spied
 	t     *testing.T
 	mode  string
-	after bool   // all that come after the step go wrong, too
-	step  string // the operation that goes wrong
+	after bool   // all later steps fail, too
+	step  string // the failing operation
 }
 
-// eachStep lets each operation that act does go wrong in each way, alone and with all after
-// it, and checks what comes of it once they work again. begin prepares it.
+// eachStep makes each operation of act fail in each way, alone and with all later ones, and
+// checks the result once they work again. begin prepares it.
 func eachStep(t *testing.T, change func(s *sitetest.Site, o *ginauth.Options), begin func(k *stepped) (act, check func())) {
 	for _, mode := range []string{fails, loses, repeats} {
 		for _, after := range []bool{false, true} {
-			for at, more := 1, true; more && at < 40; at++ { // none has as many
+			for at, more := 1, true; more && at < 40; at++ { // more than any act has
 				t.Run(fmt.Sprintf("%s at %d, and after it %t", mode, at, after), func(t *testing.T) {
 					b := new(brokenStep)
 					k := &stepped{t: t, mode: mode, after: after}
@@ -264,7 +265,7 @@ func eachStep(t *testing.T, change func(s *sitetest.Site, o *ginauth.Options), b
 					}
 					k.step = steps[at-1]
 					if check(); t.Failed() {
-						t.Errorf("after %s, the last of which went wrong", strings.Join(steps[:at], ", "))
+						t.Errorf("after %s, the last of which failed", strings.Join(steps[:at], ", "))
 					}
 				})
 			}
@@ -272,12 +273,12 @@ func eachStep(t *testing.T, change func(s *sitetest.Site, o *ginauth.Options), b
 	}
 }
 
-// goesOn checks that the session is there, and that the API can be called without a trip, also
-// by another replica.
+// goesOn checks that the session is valid, and that the API can be called without a redirect,
+// also by another replica.
 func (k *stepped) goesOn() {
 	t := k.t
 	t.Helper()
-	k.Clock.Advance(36 * time.Second) // claims, and rests, have ended
+	k.Clock.Advance(36 * time.Second) // claims and pauses have ended
 	if k.User() == nil {
 		t.Error("the session has ended")
 		return
@@ -298,14 +299,14 @@ func (k *stepped) goesOn() {
 }
 
 func i4EachStepOfARefresh(t *testing.T) {
-	t.Parallel() // one waits five seconds for a claim that it has
+	t.Parallel() // one waits five seconds for its own claim
 	eachStep(t, nil, func(k *stepped) (act, check func()) {
 		k.expire()
 		return func() { k.call() }, k.goesOn
 	})
 }
 
-// A sign-in begins a session that has its tokens, or it fails, and the next one does.
+// A sign-in begins a session with its tokens, or it fails, and the next one succeeds.
 func i4EachStepOfASignIn(t *testing.T) {
 	eachStep(t, nil, func(k *stepped) (act, check func()) {
 		k.Browser = k.NewBrowser()
@@ -329,8 +330,8 @@ func i24EachStepOfARecheck(t *testing.T) {
 	})
 }
 
-// A trip that brings a refresh token, and one that does not: in any case the session of before,
-// or the new one, has one that the provider takes, and that is revoked at the sign-out.
+// A second sign-in with a refresh token, and one without: in any case the previous or the new
+// session has a refresh token that the provider accepts, and that is revoked at the sign-out.
 func i11EachStepOfATrip(t *testing.T) {
 	for _, withholds := range []bool{false, true} {
 		t.Run(fmt.Sprintf("without a refresh token %t", withholds), func(t *testing.T) {
@@ -338,12 +339,12 @@ func i11EachStepOfATrip(t *testing.T) {
 				callback := k.Begin(k.tripURL(k.t))
 				k.withholds.Store(withholds)
 				return func() { k.Finish(callback) }, func() {
-					// The session before was ended, and nobody knows.
+					// The previous session was ended, unnoticed.
 					if k.step == "revoke" && k.mode != fails && k.User() == nil {
 						k.twice(k.t)
 						return
 					}
-					if k.goesOn(); k.after { // the new session may have the tokens, which came to nothing
+					if k.goesOn(); k.after { // the failed new session may have taken the tokens
 						return
 					}
 					k.signsOut()
@@ -354,7 +355,7 @@ func i11EachStepOfATrip(t *testing.T) {
 	}
 }
 
-// A sign-out that is answered as one has ended the session: a copy of its cookie is of no use.
+// A sign-out that reports success has ended the session: a copy of its cookie is useless.
 func i15EachStepOfASignOut(t *testing.T) {
 	eachStep(t, nil, func(k *stepped) (act, check func()) {
 		copied, answered := k.CookieHeader(), false
@@ -363,13 +364,13 @@ func i15EachStepOfASignOut(t *testing.T) {
 				answered = p.Status < 400
 			}, func() {
 				if status := k.with(k.t, copied); answered && status != http.StatusUnauthorized {
-					k.t.Errorf("a copy of the cookie is answered with %d", status)
+					k.t.Errorf("a copy of the cookie gets %d", status)
 				}
 			}
 	})
 }
 
-// A refusal ends the session all the same, once the stores work again.
+// A rejected recheck ends the session nevertheless, once the stores work again.
 func i23EachStepOfARefusal(t *testing.T) {
 	for name, refuse := range map[string]func(k *stepped){
 		"invalid_grant": func(k *stepped) { k.IDP.RevokeRefreshTokens() },
@@ -389,7 +390,7 @@ func i23EachStepOfARefusal(t *testing.T) {
 				refuse(k)
 				return func() { k.Ask("GET", "/me", sitetest.Fetch...) }, func() {
 					k.Clock.Advance(36 * time.Second)
-					for _, b := range []*authtest.Browser{k.Browser, copied} { // no trip can bring it back
+					for _, b := range []*authtest.Browser{k.Browser, copied} { // no redirect restores it
 						k.WantError(k.AskAs(b, "GET", "/me", sitetest.Fetch...), ginauth.ErrUnauthenticated)
 					}
 					for token := range k.spied.all() {
@@ -403,8 +404,8 @@ func i23EachStepOfARefusal(t *testing.T) {
 	}
 }
 
-// The session before cannot be ended as a trip ends, while newer tokens than those of the store
-// are in memory: it goes on with those.
+// The previous session cannot be ended at the end of a sign-in, while memory has newer tokens
+// than the store: the session continues with those in memory.
 func i4RevocationsFailAsATripEnds(t *testing.T) {
 	k, marks := newTroubled(t, withV2)
 	spent, spy := k.refreshToken(t), k.spy()
@@ -431,7 +432,7 @@ func i4RevocationsFailAsATripEnds(t *testing.T) {
 	}
 }
 
-// A refresh of tokens that the store could not be told of is under way when a trip ends.
+// A refresh of tokens that could not be stored is in progress when a sign-in ends.
 func i4UnsavedTokensAndATrip(t *testing.T) {
 	k := newCalling(t, withV2)
 	spy := k.spy()
@@ -452,7 +453,7 @@ func i4UnsavedTokensAndATrip(t *testing.T) {
 	u := k.Begin(trip)
 	finish := spy.underWay(t, func() { down.Store(false) })
 	if p := k.Finish(u); p.Status != http.StatusOK {
-		t.Errorf("the trip ended in %d %s", p.Status, p.Text())
+		t.Errorf("the sign-in ended in %d %s", p.Status, p.Text())
 	}
 	finish()
 	k.expire()
@@ -460,8 +461,8 @@ func i4UnsavedTokensAndATrip(t *testing.T) {
 	spy.twice(t)
 }
 
-// The store fails once as a trip ends, while a refresh is under way: nothing is revoked that
-// the session needs.
+// The store fails once at the end of a sign-in, while a refresh is in progress: no token is
+// revoked that the session needs.
 func i11StoreFailsAsATripEnds(t *testing.T) {
 	k := newCalling(t, withV2)
 	k.IDP.Handle(authtest.Revoke, func(w http.ResponseWriter, r *http.Request) {
@@ -490,8 +491,8 @@ func i11StoreFailsAsATripEnds(t *testing.T) {
 	}
 }
 
-// The provider has failed once, and the store cannot be written to: what one replica knows, and
-// the other does not, changes nothing about what both claim.
+// The provider has failed once, and the store cannot be written: the different knowledge of two
+// replicas does not affect their claims.
 func i13TwoClaims(t *testing.T) {
 	t.Parallel() // one of them waits five seconds
 	k := newCalling(t, nil)
@@ -519,8 +520,8 @@ func i13TwoClaims(t *testing.T) {
 	k.signedIn(t, true)
 }
 
-// A recheck that has refreshed the token reads the profile, which takes its time: another replica
-// does not ask meanwhile.
+// A recheck that has refreshed the token reads the profile, which is slow: another replica does
+// not recheck in the meantime.
 func i24ProfileIsSlow(t *testing.T) {
 	k := newRechecked(t, func(_ *sitetest.Site, o *ginauth.Options) { o.Providers[0].Userinfo = "always" })
 	other := k.replica()
@@ -528,7 +529,7 @@ func i24ProfileIsSlow(t *testing.T) {
 	reads, goOn, ended := make(chan bool), make(chan bool), make(chan int, 1)
 	var asks atomic.Int64
 	k.IDP.Handle(authtest.Userinfo, func(w http.ResponseWriter, r *http.Request) {
-		if asks.Add(1) == 1 { // the others are calls of the API
+		if asks.Add(1) == 1 { // the others are API calls
 			close(reads)
 			<-goOn
 		}
@@ -545,12 +546,12 @@ func i24ProfileIsSlow(t *testing.T) {
 	}
 	close(goOn)
 	if status := <-ended; status != http.StatusOK {
-		t.Errorf("the one that asked: %d", status)
+		t.Errorf("the requesting one: %d", status)
 	}
 }
 
-// The provider refuses to answer about a user, which the store cannot be told of: both replicas
-// claim the same, and one of them asks.
+// The provider rejects the query for a user, which cannot be stored: both replicas claim the
+// same recheck, and only one of them sends it.
 func i24TwoClaims(t *testing.T) {
 	t.Parallel() // one of them waits five seconds
 	k := newRechecked(t, nil)
@@ -574,20 +575,20 @@ func i24TwoClaims(t *testing.T) {
 	}
 }
 
-// The look for sign-outs after a refresh never ends: the new tokens are there all the same.
+// The check for sign-outs after a refresh never ends: the new tokens are available nevertheless.
 func i19RevocationsHangAfterTheRefresh(t *testing.T) {
-	t.Parallel() // it is given three seconds
+	t.Parallel() // it times out after three seconds
 	k, marks := newTroubled(t, nil)
 	k.expire()
 	marks.hangAtARefresh(t, k)
 	if status := k.patiently(t, "/call"); status != http.StatusOK {
-		t.Errorf("the call is answered with %d", status)
+		t.Errorf("the call gets %d", status)
 	}
 	k.IDP.Handle(authtest.Token, nil)
 	k.Clock.Advance(16 * time.Second)
 	for range 2 {
 		if status := k.patiently(t, "/call"); status != http.StatusOK {
-			t.Errorf("the next call is answered with %d", status)
+			t.Errorf("the next call gets %d", status)
 		}
 	}
 	if status := k.at(t, k.replica()); status != http.StatusOK {
@@ -596,20 +597,20 @@ func i19RevocationsHangAfterTheRefresh(t *testing.T) {
 	k.asked(t, 2)
 }
 
-// The look for sign-outs at a recheck never ends: the session is asked about again all the same.
+// The check for sign-outs at a recheck never ends: the session is rechecked later nevertheless.
 func i24RevocationsHangAtARecheck(t *testing.T) {
-	t.Parallel() // it is given three seconds
+	t.Parallel() // it times out after three seconds
 	marks := new(troubledMarks)
 	k := newRechecked(t, marks.with(nil))
 	marks.hangAtARefresh(t, k.calling)
 	k.due()
 	if status := k.patiently(t, "/me"); status != http.StatusOK {
-		t.Errorf("the request is answered with %d", status)
+		t.Errorf("the request gets %d", status)
 	}
 	k.IDP.Handle(authtest.Token, nil)
 	k.IDP.RevokeRefreshTokens()
 	k.due()
 	if status := k.patiently(t, "/me"); status != http.StatusUnauthorized {
-		t.Errorf("a recheck later the request is answered with %d", status)
+		t.Errorf("a recheck later the request gets %d", status)
 	}
 }

@@ -77,11 +77,11 @@ func TestFaultsTokens(t *testing.T) {
 	})
 }
 
-// tokenStore is a shared store that tests look into and break.
+// tokenStore is a shared store that tests inspect and make fail.
 type tokenStore struct {
 	mu     sync.Mutex
 	values map[ginauth.RevocationKey][]byte
-	fail   func(op string) error // of an operation; nil works
+	fail   func(op string) error // error of an operation; nil if it succeeds
 	ttl    time.Duration         // of the last value
 }
 
@@ -135,7 +135,7 @@ func (s *tokenStore) set(values map[ginauth.RevocationKey][]byte) {
 	s.values = values
 }
 
-// kept returns for how long the last value is kept.
+// kept returns the lifetime of the last value.
 func (s *tokenStore) kept() time.Duration {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -149,7 +149,7 @@ func (s *tokenStore) breaks(fail func(op string) error) {
 }
 
 // calling is a site whose handler at /call calls an API: the provider's userinfo, which
-// knows its access tokens.
+// validates its access tokens.
 type calling struct {
 	*sitetest.Site
 	store    *tokenStore
@@ -157,7 +157,7 @@ type calling struct {
 	provider ginauth.Provider
 }
 
-// revocations are shared ones, though they are in memory: Mount must not know them for its
+// revocations count as shared, although they are in memory: Mount must not recognize them as its
 // own.
 type revocations struct{ ginauth.Revocations }
 
@@ -200,12 +200,12 @@ func (k *calling) serve(s *sitetest.Site) {
 	})
 }
 
-// call calls the API, as a fetch, and returns the answer.
+// call calls the API, as a fetch, and returns the response.
 func (k *calling) call(header ...string) *authtest.Page {
 	return k.Ask("GET", "/call", sitetest.Plus(sitetest.Fetch, header...)...)
 }
 
-// works checks that the API is called, with so many token requests by now.
+// works checks that the API call succeeds, with that many token requests so far.
 func (k *calling) works(t *testing.T, tokens int) {
 	t.Helper()
 	if p := k.call(); p.Status != http.StatusOK || !strings.Contains(p.Text(), `"sub":"ada"`) {
@@ -214,7 +214,7 @@ func (k *calling) works(t *testing.T, tokens int) {
 	k.asked(t, tokens)
 }
 
-// refused checks how a call fails, with so many token requests by now.
+// refused checks how a call fails, with that many token requests so far.
 func (k *calling) refused(t *testing.T, code ginauth.Code, tokens int) {
 	t.Helper()
 	k.WantError(k.call(), code)
@@ -228,10 +228,10 @@ func (k *calling) asked(t *testing.T, tokens int) {
 	}
 }
 
-// expire lets the access token end.
+// expire advances the clock past the access token's expiry.
 func (k *calling) expire() { k.Clock.Advance(61 * time.Minute) }
 
-// signedIn reports whether the session is still there.
+// signedIn reports whether the session is still valid.
 func (k *calling) signedIn(t *testing.T, want bool) {
 	t.Helper()
 	if u := k.User(); (u != nil) != want {
@@ -301,7 +301,7 @@ func i2ManyReplicasAtAnExpiry(t *testing.T) {
 	k.signedIn(t, true)
 }
 
-// The provider has replaced the refresh token when the browser hangs up.
+// The provider has replaced the refresh token when the browser disconnects.
 func i3BrowserHangsUp(t *testing.T) {
 	k := newCalling(t, nil)
 	k.expire()
@@ -345,7 +345,7 @@ func i4StoreFailsAfterTheRotation(t *testing.T) {
 	k.works(t, 4)
 	for key, value := range k.store.all() {
 		if string(before[key]) == string(value) {
-			t.Error("the store still has the spent refresh token")
+			t.Error("the store still has the used refresh token")
 		}
 	}
 	if status := k.at(t, k.replica()); status != http.StatusOK {
@@ -354,8 +354,8 @@ func i4StoreFailsAfterTheRotation(t *testing.T) {
 	k.asked(t, 4)
 }
 
-// The replica that could not store the tokens does so at its next request, before they
-// expire: else another replica would use the spent refresh token once the claim has ended.
+// The replica that could not store the tokens does so at its next request, before they expire:
+// otherwise another replica would use the used refresh token once the claim has ended.
 func i4StoreIsBackBeforeTheTokenExpires(t *testing.T) {
 	k := newCalling(t, nil)
 	k.expire()
@@ -368,7 +368,7 @@ func i4StoreIsBackBeforeTheTokenExpires(t *testing.T) {
 	k.works(t, 2)
 	k.store.breaks(nil)
 	k.works(t, 2)
-	if status := k.at(t, k.replica()); status != http.StatusOK { // it waits for them
+	if status := k.at(t, k.replica()); status != http.StatusOK { // it waits for the tokens
 		t.Errorf("another replica: %d", status)
 	}
 	k.asked(t, 2)
@@ -379,9 +379,9 @@ func i5InvalidGrant(t *testing.T) {
 	k.expire()
 	k.IDP.RevokeRefreshTokens()
 	k.refused(t, ginauth.ErrStepUpRequired, 2)
-	k.refused(t, ginauth.ErrStepUpRequired, 2) // it is not asked again
+	k.refused(t, ginauth.ErrStepUpRequired, 2) // it is not queried again
 	k.signedIn(t, true)
-	p := k.Get("/call") // a page goes to the provider, and comes back
+	p := k.Get("/call") // a page load is redirected to the provider and back
 	if p.Status != http.StatusOK || p.URL.Path != "/call" {
 		t.Errorf("the page is %d at %s", p.Status, p.URL)
 	}
@@ -399,8 +399,8 @@ func i5InvalidGrant(t *testing.T) {
 			}
 			k.IDP.Default(authtest.Token).ServeHTTP(w, r)
 		})
-		// The provider takes the second use for theft, and ends the other's tokens too. The
-		// API says so; then it takes one trip.
+		// The provider treats the second use as theft, and revokes the other's tokens, too. The
+		// API rejects them; then one redirect is needed.
 		if p := k.call(); p.Status != http.StatusUnauthorized {
 			t.Errorf("the call ended in %d %s", p.Status, p.Text())
 		}
@@ -430,9 +430,9 @@ func i6Outage(t *testing.T) {
 			t.Parallel()
 			k := newCalling(t, nil)
 			fail(k)
-			k.Clock.Advance(59*time.Minute + 30*time.Second) // it ought to be refreshed, and still works
+			k.Clock.Advance(59*time.Minute + 30*time.Second) // it is due for a refresh, and still valid
 			k.works(t, 2)
-			k.works(t, 2) // the provider is left alone
+			k.works(t, 2) // the provider is not queried
 			k.Clock.Advance(6 * time.Second)
 			k.works(t, 3)
 			k.Clock.Advance(time.Minute)
@@ -485,7 +485,7 @@ func i10ExpiresAtOnce(t *testing.T) {
 			k := newCalling(t, func(s *sitetest.Site, _ *ginauth.Options) {
 				s.IDP.EditToken(func(answer map[string]any) { sitetest.Put(answer, "expires_in", life) })
 			})
-			k.works(t, 1) // it is not known when it ends: the API will say
+			k.works(t, 1) // its expiry is unknown: the API will reject it
 			k.expire()
 			k.works(t, 2)
 			k.works(t, 2)
@@ -505,7 +505,7 @@ func i10ExpiresAtOnce(t *testing.T) {
 		k.call()
 		k.asked(t, 3)
 	})
-	t.Run("without a refresh token", func(t *testing.T) { // no circle of trips
+	t.Run("without a refresh token", func(t *testing.T) { // no redirect loop
 		k := newCalling(t, func(s *sitetest.Site, o *ginauth.Options) {
 			o.Providers[0].Scopes = []string{"openid", "profile"}
 			s.IDP.EditToken(func(answer map[string]any) { answer["expires_in"] = 1 })
@@ -525,7 +525,7 @@ func i11SessionEnded(t *testing.T) {
 	k.refused(t, ginauth.ErrUnauthenticated, 1)
 }
 
-// The process that refreshes dies: another takes over when its claim has ended.
+// The refreshing process dies: another takes over when its claim has ended.
 func i13HolderCrashes(t *testing.T) {
 	k := newCalling(t, nil)
 	other := k.replica()
@@ -572,7 +572,7 @@ func i14AtRest(t *testing.T) {
 			}
 		}
 		if strings.Contains(k.CookieHeader(), string(key[:])) {
-			t.Error("the cookie says where the tokens are")
+			t.Error("the cookie reveals the key of the tokens")
 		}
 	}
 	s := sitetest.New(t, func(s *sitetest.Site, o *ginauth.Options) {
@@ -616,7 +616,7 @@ func i15SignOut(t *testing.T) {
 			if got := <-revoked; got != "refresh_token "+token {
 				t.Errorf("revoked %q, want %q", got, token)
 			}
-			if len(k.store.all()) != 0 { // they are deleted first, and the browser waits for neither
+			if len(k.store.all()) != 0 { // they are deleted first, and the browser waits for neither step
 				t.Error("the tokens are still there")
 			}
 			k.signedIn(t, false)
@@ -624,7 +624,7 @@ func i15SignOut(t *testing.T) {
 	}
 }
 
-// refreshToken is the one of the last token response.
+// refreshToken returns that of the last token response.
 func (k *calling) refreshToken(t *testing.T) string {
 	_, rest, _ := strings.Cut(string(k.IDP.LastRequest(authtest.Token).Answer), `"refresh_token":"`)
 	token, _, _ := strings.Cut(rest, `"`)
@@ -634,7 +634,7 @@ func (k *calling) refreshToken(t *testing.T) string {
 	return token
 }
 
-// A provider that does not revoke is told of in the log, and holds nothing up.
+// A provider that does not revoke is logged, and delays nothing.
 func i15RevocationFails(t *testing.T) {
 	k := newCalling(t, nil)
 	k.IDP.Handle(authtest.Revoke, func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(http.StatusServiceUnavailable) })
@@ -682,13 +682,13 @@ func i16AddressOfNoAPI(t *testing.T) {
 		})
 	}
 	for _, path := range []string{"/v1/x", "/v1/", "/v1", "/v1/100%25/a%2Fb", "/v1/a;b/..c"} {
-		if p := k.call0(k.IDP.Issuer + path); p.Status != http.StatusNotFound { // the server's own answer
+		if p := k.call0(k.IDP.Issuer + path); p.Status != http.StatusNotFound { // the server's own response
 			t.Errorf("the API's own address %s: %d %s", path, p.Status, p.Text())
 		}
 	}
 }
 
-// The address is in the log, and may have a secret in it.
+// The URL is in the log, and may contain a secret.
 func i16AddressInTheLog(t *testing.T) {
 	k := newCalling(t, nil)
 	for _, address := range []string{"https://api.example/x?X-Amz-Signature=s3cret", "https://ada:s3cret@api.example/", "https://ada:s3cret@api.example:port/"} {
@@ -698,7 +698,7 @@ func i16AddressInTheLog(t *testing.T) {
 	}
 }
 
-// What a client of http never sends, and another program might.
+// Requests that an http client never sends, but other programs might.
 func i16RequestsThatAreNone(t *testing.T) {
 	k := newCalling(t, nil)
 	var ours http.RoundTripper
@@ -744,7 +744,7 @@ func i17RedirectElsewhere(t *testing.T) {
 	}
 }
 
-// A server that the API redirects to does not decide what the token is good for.
+// A 401 from a server to which the API redirects does not invalidate the token.
 func i17RedirectBack(t *testing.T) {
 	var api *httptest.Server
 	elsewhere := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
@@ -771,7 +771,7 @@ func i17RedirectBack(t *testing.T) {
 		t.Errorf("%d %s", p.Status, p.Text())
 	}
 	if token, _ := got.Load().(string); !strings.HasPrefix(token, "Bearer ") {
-		t.Errorf("within the API the redirect came with %q", token)
+		t.Errorf("within the API the redirect has the token %q", token)
 	}
 }
 
@@ -796,7 +796,7 @@ func i18APIRefusesTheToken(t *testing.T) {
 	for name, tt := range map[string]struct {
 		challenge string
 		body      io.Reader
-		text      string // of the answer; "" for the 401
+		text      string // of the response; "" for the 401
 		seen      int
 		tokens    int
 	}{
@@ -901,8 +901,8 @@ func i19StoreFails(t *testing.T) {
 	})
 }
 
-// handlerContext is a context that must not be used once its handler has returned, as Gin's:
-// then it belongs to another request.
+// handlerContext is a context that must not be used after its handler has returned, like Gin's,
+// which then belongs to another request.
 type handlerContext struct {
 	context.Context
 	ended, misused *atomic.Bool
@@ -915,7 +915,7 @@ func (h handlerContext) Value(key any) any {
 	return h.Context.Value(key)
 }
 
-// A refresh goes on when its client has hung up, and leaves the handler's context alone.
+// A refresh continues after its client has disconnected, and does not use the handler's context.
 func i20ContextOfAHandlerThatHasEnded(t *testing.T) {
 	for name, use := range map[string]func(k *calling, ctx context.Context){
 		"Token": func(k *calling, ctx context.Context) { _, _ = k.Auth.Token(ctx, k.IDP.URL(authtest.Userinfo)) },
@@ -1002,7 +1002,7 @@ func i21RecordThatDoesNotOpen(t *testing.T) {
 		"of another session": func(k *calling, values map[ginauth.RevocationKey][]byte) {
 			k.Browser = k.NewBrowser()
 			k.IDP.SignInAs("grace")
-			k.SignIn() // its tokens go to the place of the other's
+			k.SignIn() // its tokens replace the other session's
 			var keys []ginauth.RevocationKey
 			all := k.store.all()
 			for key := range all {
@@ -1019,19 +1019,19 @@ func i21RecordThatDoesNotOpen(t *testing.T) {
 			k.Clock.Advance(11 * time.Second)
 			k.store.set(values)
 			tokens := k.IDP.Count(authtest.Token)
-			other := k.replica() // which has nothing in memory
+			other := k.replica() // with an empty memory
 			if status := k.at(t, other); status != http.StatusUnauthorized {
 				t.Errorf("status %d", status)
 			}
 			k.asked(t, tokens)
 			k.signedIn(t, true)
 			k.expire()
-			if p := k.Get("/call"); p.Status != http.StatusOK { // a trip brings new ones
+			if p := k.Get("/call"); p.Status != http.StatusOK { // a redirect gets new ones
 				t.Errorf("%d %s", p.Status, p.Text())
 			}
 		})
 	}
-	t.Run("lost at once", func(t *testing.T) { // no circle of trips
+	t.Run("lost at once", func(t *testing.T) { // no redirect loop
 		k := newCalling(t, nil)
 		k.store.set(map[ginauth.RevocationKey][]byte{})
 		if status := k.at(t, k.replica()); status != http.StatusServiceUnavailable {
@@ -1040,7 +1040,7 @@ func i21RecordThatDoesNotOpen(t *testing.T) {
 	})
 }
 
-// A failover has lost the last value: the store has a spent refresh token.
+// A failover has lost the last value: the store has a used refresh token.
 func i22StoreRolledBack(t *testing.T) {
 	k := newCalling(t, nil)
 	before := k.store.all()
@@ -1079,14 +1079,14 @@ func i27FewerScopes(t *testing.T) {
 		p := k.call()
 		k.WantError(p, ginauth.ErrStepUpRequired)
 		if !strings.Contains(p.Text(), `"scope":"groups"`) || !strings.Contains(p.Text(), "login_url") {
-			t.Errorf("the answer is %s", p.Text())
+			t.Errorf("the response is %s", p.Text())
 		}
 		if p := k.Get("/call"); p.Status != http.StatusOK || !strings.Contains(p.Text(), `"groups"`) {
 			t.Errorf("the page is %d %s", p.Status, p.Text())
 		}
 		asked := k.IDP.LastRequest(authtest.Authorize).Form.Get("scope")
 		if asked != "openid profile offline_access groups" {
-			t.Errorf("asked for %q", asked)
+			t.Errorf("requested %q", asked)
 		}
 		if got := k.IDP.LastRequest(authtest.Token).Form.Get("scope"); got != "groups" {
 			t.Errorf("the access token is for %q", got)
@@ -1106,7 +1106,7 @@ func i27FewerScopes(t *testing.T) {
 		k.WantError(k.Get("/call"), ginauth.ErrProviderDenied)
 		k.signedIn(t, true)
 	})
-	t.Run("without a refresh token", func(t *testing.T) { // as GitHub has it: one token for all
+	t.Run("without a refresh token", func(t *testing.T) { // like GitHub: one token for all
 		k := newCalling(t, func(s *sitetest.Site, o *ginauth.Options) {
 			scoped(s, o)
 			o.Providers[0].Scopes = []string{"openid", "profile"}
@@ -1119,7 +1119,8 @@ func i27FewerScopes(t *testing.T) {
 	})
 }
 
-// opens opens a page, which may lead to the provider and back, and returns how often it did.
+// opens opens a page, which may redirect to the provider and back, and returns the number of
+// redirects.
 func (k *calling) opens(t *testing.T, path string) (p *authtest.Page, trips int) {
 	t.Helper()
 	before := k.IDP.Count(authtest.Authorize)
@@ -1130,7 +1131,7 @@ func (k *calling) opens(t *testing.T, path string) (p *authtest.Page, trips int)
 	return p, k.IDP.Count(authtest.Authorize) - before
 }
 
-// refreshesAnswer has the token endpoint answer every refresh so.
+// refreshesAnswer sets the token endpoint's response to every refresh.
 func (k *calling) refreshesAnswer(status int, body string) {
 	k.IDP.Handle(authtest.Token, func(w http.ResponseWriter, r *http.Request) {
 		if r.PostFormValue("grant_type") != "refresh_token" {
@@ -1143,7 +1144,7 @@ func (k *calling) refreshesAnswer(status int, body string) {
 	})
 }
 
-// A page that calls two APIs with scopes of their own asks for those of both.
+// A page that calls two APIs with separate scopes requests those of both.
 func i27TwoAPIsWithScopes(t *testing.T) {
 	for _, offline := range []string{"offline_access", "email"} {
 		t.Run(offline, func(t *testing.T) {
@@ -1163,13 +1164,14 @@ func i27TwoAPIsWithScopes(t *testing.T) {
 				c.String(http.StatusOK, "both")
 			})
 			if p, trips := k.opens(t, "/both"); p.Status != http.StatusOK || p.Text() != "both" || trips > 2 {
-				t.Errorf("%d %s after %d trips", p.Status, p.Text(), trips)
+				t.Errorf("%d %s after %d redirects", p.Status, p.Text(), trips)
 			}
 		})
 	}
 }
 
-// A provider that refuses after the trip what the trip was for is not asked again.
+// A provider that rejects the scopes after the redirect that requested them is not queried
+// again.
 func i27RefusedAfterTheTrip(t *testing.T) {
 	for name, api := range map[string]ginauth.API{"scopes": {Scopes: []string{"groups"}}, "resource": {Resource: "https://api.example/"}} {
 		for _, code := range []string{"invalid_grant", "invalid_scope", "invalid_target", "consent_required"} {
@@ -1187,7 +1189,7 @@ func i27RefusedAfterTheTrip(t *testing.T) {
 					k.refreshesAnswer(http.StatusBadRequest, `{"error":"`+code+`"}`)
 					p, trips := k.opens(t, "/slow")
 					if k.WantError(p, ginauth.ErrProviderDenied); trips != 1 {
-						t.Errorf("%d trips", trips)
+						t.Errorf("%d redirects", trips)
 					}
 					k.signedIn(t, true)
 				})
@@ -1196,7 +1198,7 @@ func i27RefusedAfterTheTrip(t *testing.T) {
 	}
 }
 
-// invalid_grant for the token of one API says nothing of the others.
+// invalid_grant for the token of one API does not affect the others.
 func i5InvalidGrantForOneAPI(t *testing.T) {
 	k := newCalling(t, func(s *sitetest.Site, o *ginauth.Options) {
 		o.Providers[0].APIs = []ginauth.API{{URL: s.IDP.Issuer + "/"}, {URL: s.IDP.Issuer + "/v2/", Scopes: []string{"groups"}}}
@@ -1206,7 +1208,7 @@ func i5InvalidGrantForOneAPI(t *testing.T) {
 	k.works(t, 3)
 }
 
-// RFC 6749, 5.1: a token answer without scope has those that were asked for.
+// RFC 6749, 5.1: a token response without scope has the requested scopes.
 func i27NoScopeInTheAnswer(t *testing.T) {
 	for name, scopes := range map[string][]string{"of every sign-in": {"openid", "profile", "groups"}, "of the trip": {"openid", "profile"}} {
 		t.Run(name, func(t *testing.T) {
@@ -1215,13 +1217,13 @@ func i27NoScopeInTheAnswer(t *testing.T) {
 				s.IDP.EditToken(func(answer map[string]any) { delete(answer, "scope") })
 			})
 			if p, trips := k.opens(t, "/call"); p.Status != http.StatusOK || trips != 3-len(scopes) {
-				t.Errorf("%d %s after %d trips", p.Status, p.Text(), trips)
+				t.Errorf("%d %s after %d redirects", p.Status, p.Text(), trips)
 			}
 		})
 	}
 }
 
-// A provider that SetProviders puts in the place of another gets none of its tokens.
+// A provider that replaces another in SetProviders gets none of its tokens.
 func i21TokensOfAnotherProvider(t *testing.T) {
 	k := newCalling(t, func(s *sitetest.Site, o *ginauth.Options) {
 		apis := o.Providers[0].APIs
@@ -1250,7 +1252,7 @@ func i21TokensOfAnotherProvider(t *testing.T) {
 	}
 }
 
-// A client that is kept calls no longer than the session lasts.
+// A kept client cannot call the API after the session has ended.
 func i11KeptClient(t *testing.T) {
 	for name, end := range map[string]func(*calling){
 		"signed out":            func(k *calling) { k.Must(k.Browser.Submit(authtest.At(k.URL+"/"), k.URL+"/logout", nil)) },
@@ -1286,7 +1288,7 @@ func i11KeptClient(t *testing.T) {
 	}
 }
 
-// What the provider answers to one user does not keep it from the others.
+// The provider's response for one user does not affect others.
 func i6AnswerToOneUser(t *testing.T) {
 	for _, code := range []string{"access_denied", "user_disabled", "invalid_request"} {
 		t.Run(code, func(t *testing.T) {
@@ -1307,7 +1309,7 @@ func i6AnswerToOneUser(t *testing.T) {
 				_, _ = io.WriteString(w, `{"error":"`+code+`"}`)
 			})
 			if k.Browser = ada; k.call().Status == http.StatusOK {
-				t.Error("ada's call went through")
+				t.Error("ada's call succeeded")
 			}
 			if k.Browser = grace; k.call().Status != http.StatusOK {
 				t.Error("grace's did not")
@@ -1316,7 +1318,7 @@ func i6AnswerToOneUser(t *testing.T) {
 	}
 }
 
-// A store that fails when the value is claimed costs nothing while the token is valid.
+// A store that fails at the claim has no effect while the token is valid.
 func i19StoreFailsAfterTheClaim(t *testing.T) {
 	k := newCalling(t, nil)
 	k.works(t, 1)
@@ -1331,7 +1333,7 @@ func i19StoreFailsAfterTheClaim(t *testing.T) {
 	k.works(t, 1)
 }
 
-// A function of the Provider that panics gives the claim back.
+// If a function of the Provider panics, the claim is released.
 func i13PanicAtARefresh(t *testing.T) {
 	var panics atomic.Bool
 	k := newCalling(t, func(_ *sitetest.Site, o *ginauth.Options) {
@@ -1349,21 +1351,21 @@ func i13PanicAtARefresh(t *testing.T) {
 	k.works(t, 3)
 }
 
-// The keys are out of reach when the ID token of a refresh is to be verified: the provider has
-// replaced the refresh token.
+// The keys are unavailable when the ID token of a refresh must be verified: the provider has
+// already replaced the refresh token.
 func i4KeysOutOfReach(t *testing.T) {
 	k := newCalling(t, nil)
 	k.works(t, 1)
 	k.Clock.Advance(59*time.Minute + 40*time.Second)
 	k.IDP.RotateKey()
 	k.IDP.Fail(authtest.JWKS, authtest.ServerError)
-	k.works(t, 2) // by the token that still works
+	k.works(t, 2) // with the token that is still valid
 	k.IDP.Fail(authtest.JWKS, "")
 	k.Clock.Advance(2 * time.Minute)
 	k.works(t, 3)
 }
 
-// A replica that has to discover the provider first keeps the others from nothing meanwhile.
+// A replica that must fetch the provider's metadata first does not block the others.
 func i13SlowDiscovery(t *testing.T) {
 	k := newCalling(t, nil)
 	fresh := k.replica()
@@ -1383,7 +1385,7 @@ func i13SlowDiscovery(t *testing.T) {
 	k.asked(t, 2)
 }
 
-// revoked receives the refresh tokens that are revoked.
+// revoked receives the revoked refresh tokens.
 func (k *calling) revoked() <-chan string {
 	revoked := make(chan string, 4)
 	k.IDP.Handle(authtest.Revoke, func(_ http.ResponseWriter, r *http.Request) { revoked <- r.PostFormValue("token") })
@@ -1392,7 +1394,7 @@ func (k *calling) revoked() <-chan string {
 
 func (k *calling) signsOut() { k.Must(k.Browser.Submit(authtest.At(k.URL+"/"), k.URL+"/logout", nil)) }
 
-// A refresh that stores its tokens while the session is being signed out loses them all the same.
+// A refresh that stores its tokens during a sign-out of the session loses them nevertheless.
 func i15RefreshedMeanwhile(t *testing.T) {
 	k := newCalling(t, nil)
 	before := k.store.all()
@@ -1409,11 +1411,11 @@ func i15RefreshedMeanwhile(t *testing.T) {
 	})
 	k.signsOut()
 	if got := <-revoked; got != newest || len(k.store.all()) != 0 {
-		t.Errorf("%d records are left, and %q was revoked, want %q", len(k.store.all()), got, newest)
+		t.Errorf("%d records remain, and %q was revoked, want %q", len(k.store.all()), got, newest)
 	}
 }
 
-// The tokens that the store could not be told of are the ones to revoke.
+// Tokens that could not be stored are the ones to revoke.
 func i15UnsavedTokens(t *testing.T) {
 	k := newCalling(t, nil)
 	k.expire()
@@ -1432,7 +1434,7 @@ func i15UnsavedTokens(t *testing.T) {
 	}
 }
 
-// A store that never answers is given three seconds.
+// A store that never responds times out after three seconds.
 func i19StoreHangs(t *testing.T) {
 	k := newCalling(t, nil)
 	hangs := make(chan bool)
@@ -1460,7 +1462,7 @@ func i19StoreHangs(t *testing.T) {
 	}
 }
 
-// hangingTokens is a store that reads for ever.
+// hangingTokens is a store whose reads never end.
 type hangingTokens struct {
 	ginauth.Tokens
 	until chan bool
@@ -1471,7 +1473,7 @@ func (h hangingTokens) Load(context.Context, ginauth.RevocationKey) ([]byte, err
 	return nil, nil
 }
 
-// Each of many APIs has a token of its own, which is requested once.
+// Each of many APIs has a separate token, which is requested once.
 func i1ManyAPIs(t *testing.T) {
 	const apis = 40
 	k := newCalling(t, func(s *sitetest.Site, o *ginauth.Options) {
@@ -1483,7 +1485,7 @@ func i1ManyAPIs(t *testing.T) {
 	})
 	for range 2 {
 		for i := range apis {
-			if p := k.call0(fmt.Sprintf("%s/%d/", k.IDP.Issuer, i)); p.Status != http.StatusNotFound { // there is nothing
+			if p := k.call0(fmt.Sprintf("%s/%d/", k.IDP.Issuer, i)); p.Status != http.StatusNotFound { // no handler there
 				t.Fatalf("%d %s", p.Status, p.Text())
 			}
 		}
@@ -1491,14 +1493,14 @@ func i1ManyAPIs(t *testing.T) {
 	}
 }
 
-// A trip that brings another session while a token of the one before is being refreshed: the
-// refresh token goes on in the new session, whichever of the two is first, and nothing is
-// revoked, which could take the person's whole grant with it.
+// A sign-in replaces the session while a token of the previous one is being refreshed: the
+// refresh token continues in the new session, whichever ends first, and nothing is revoked,
+// since that could revoke the user's whole grant.
 func i11AnotherSessionMeanwhile(t *testing.T) {
 	for _, tt := range []struct {
 		name    string
 		rotates bool // the provider replaces refresh tokens
-		gives   bool // the trip brings a refresh token, too
+		gives   bool // the sign-in returns a refresh token, too
 		early   bool // the refresh ends before the new session begins
 	}{
 		{name: "the session is first, no rotation"},
@@ -1534,7 +1536,7 @@ func i11AnotherSessionMeanwhile(t *testing.T) {
 					if op == "load" {
 						loads++
 					}
-					if loads > 2 || op == "swap" && tt.gives { // the one before is marked, or about to be
+					if loads > 2 || op == "swap" && tt.gives { // the previous one is marked, or about to be
 						answer()
 					}
 					return nil
@@ -1547,7 +1549,7 @@ func i11AnotherSessionMeanwhile(t *testing.T) {
 			}()
 			<-asked
 			if p := k.Get(trip); p.URL.Path != "/" {
-				t.Fatalf("the trip ended in %d %s", p.Status, p.Text())
+				t.Fatalf("the sign-in ended in %d %s", p.Status, p.Text())
 			}
 			answer()
 			<-refreshed
@@ -1559,7 +1561,7 @@ func i11AnotherSessionMeanwhile(t *testing.T) {
 	}
 }
 
-// answersWithout answers a token request, without a refresh token if none is to be given.
+// answersWithout responds to a token request, optionally without a refresh token.
 func (k *calling) answersWithout(w http.ResponseWriter, r *http.Request, none bool) {
 	rec := httptest.NewRecorder()
 	k.IDP.Default(authtest.Token).ServeHTTP(rec, r)
@@ -1576,7 +1578,7 @@ func (k *calling) answersWithout(w http.ResponseWriter, r *http.Request, none bo
 	}
 }
 
-// The store is emptied while the provider is asked: the session lives, and so do its new tokens.
+// The store is emptied during the token request: the session and its new tokens stay valid.
 func i19StoreLosesTheRecordMeanwhile(t *testing.T) {
 	k := newCalling(t, nil)
 	k.IDP.Handle(authtest.Revoke, func(_ http.ResponseWriter, r *http.Request) { t.Errorf("%q is revoked", r.PostFormValue("token")) })
@@ -1591,7 +1593,7 @@ func i19StoreLosesTheRecordMeanwhile(t *testing.T) {
 	k.works(t, 3)
 }
 
-// Providers call what they granted by names that are not those that were asked for.
+// Providers may return other names for scopes than the requested ones.
 func i27ScopesByOtherNames(t *testing.T) {
 	for name, tt := range map[string]struct {
 		asked, granted string
@@ -1627,7 +1629,7 @@ func i27ScopesByOtherNames(t *testing.T) {
 				case tt.denied:
 					k.WantError(p, ginauth.ErrProviderDenied)
 				case p.Status != http.StatusOK || trips > 1:
-					t.Errorf("%d %s after %d trips", p.Status, p.Text(), trips)
+					t.Errorf("%d %s after %d redirects", p.Status, p.Text(), trips)
 				}
 			})
 		}
@@ -1639,8 +1641,8 @@ func hierarchy(scope string) []string {
 	return map[string][]string{"admin": {"user"}, "user": {"user:email"}}[scope]
 }
 
-// A step-up brings no refresh token: the one of before goes on, and its ID tokens have the
-// nonce and the auth_time of the sign-in that it is from.
+// A step-up returns no refresh token: the previous one continues, and its ID tokens have the
+// nonce and the auth_time of the sign-in that issued it.
 func i7RefreshTokenOfTheSignInBefore(t *testing.T) {
 	k := newCalling(t, func(_ *sitetest.Site, o *ginauth.Options) {
 		o.Providers[0].AuthParams = map[string]string{"max_age": "86400"} // so that ID tokens have auth_time
@@ -1652,7 +1654,7 @@ func i7RefreshTokenOfTheSignInBefore(t *testing.T) {
 	for range 2 {
 		k.Clock.Advance(10 * time.Minute)
 		if p, trips := k.opens(t, "/payout"); p.Status != http.StatusOK || trips != 1 {
-			t.Fatalf("%d %s after %d trips", p.Status, p.Text(), trips)
+			t.Fatalf("%d %s after %d redirects", p.Status, p.Text(), trips)
 		}
 		k.expire()
 		k.works(t, k.IDP.Count(authtest.Token)+1)

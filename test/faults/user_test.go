@@ -63,7 +63,7 @@ func e6EmailVerified(t *testing.T) {
 					t.Errorf("verified is %t", u.EmailVerified)
 				}
 				if email, ok := u.VerifiedEmail(); ok != want || (email == "") == want {
-					t.Errorf("VerifiedEmail says %q, %t", email, ok)
+					t.Errorf("VerifiedEmail returned %q, %t", email, ok)
 				}
 			}
 		})
@@ -90,16 +90,15 @@ func e7UnverifiedEmail(t *testing.T) {
 	s.IDP.EditIDToken(func(_, c map[string]any) { c["email"] = "ada@corp.com" })
 	s.AcceptsSignIn(t, "/login/demo")
 	if p := s.Get("/corp"); p.Text() != "in" {
-		t.Errorf("the guard says %s", p.Text())
+		t.Errorf("the guard responds with %s", p.Text())
 	}
 	if email, ok := (&ginauth.User{Email: "ada@corp.com"}).VerifiedEmail(); email != "" || ok {
-		t.Errorf("VerifiedEmail says %q, %t", email, ok)
+		t.Errorf("VerifiedEmail returned %q, %t", email, ok)
 	}
 }
 
-// e8EmailIsNoIdentity: a tenant's administrator may write any address into an
-// account. Without the provider's own word for it, it is not verified, and who
-// somebody is never depends on it.
+// e8EmailIsNoIdentity: a tenant's administrator may write any address into an account. Unless
+// the provider reports it as verified, it is not, and a user's identity never depends on it.
 func e8EmailIsNoIdentity(t *testing.T) {
 	t.Parallel()
 	s := sitetest.New(t, func(_ *sitetest.Site, o *ginauth.Options) {
@@ -206,7 +205,7 @@ func e12NamesChangeHands(t *testing.T) {
 	}
 }
 
-// e13Collisions: an issuer has no "#", so that the first one in an id ends it.
+// e13Collisions: an issuer has no "#", so the first "#" in an id ends the issuer.
 func e13IdsDoNotCollide(t *testing.T) {
 	for _, tt := range []struct {
 		id     string
@@ -254,7 +253,7 @@ func e15HooksThatFail(t *testing.T) {
 		hook func(c *gin.Context, login *ginauth.Login) error
 		code ginauth.Code
 		id   string
-		says string // what the hook returned
+		says string // the error of the hook
 	}{
 		"an error":               {func(*gin.Context, *ginauth.Login) error { return sitetest.ErrRefused }, ginauth.ErrIdentityRejected, "hook.on_login_refused", sitetest.ErrRefused.Error()},
 		"an Error with its code": {func(*gin.Context, *ginauth.Login) error { e := *own; return &e }, ginauth.ErrForbidden, "hook.on_login_refused", own.Reason},
@@ -324,7 +323,7 @@ func e16ChangingTheUserChangesNothing(t *testing.T) {
 					t.Error(err)
 				}
 				if u := s.User(); !reflect.DeepEqual(u, want) {
-					t.Errorf("it became %+v", u)
+					t.Errorf("it is %+v", u)
 				}
 			}
 		})
@@ -427,7 +426,7 @@ func e18Groups(t *testing.T) {
 				status = http.StatusOK
 			}
 			if p := s.Open("/admin"); p.Status != status {
-				t.Errorf("/admin answered %d", p.Status)
+				t.Errorf("/admin responded %d", p.Status)
 			}
 		})
 	}
@@ -443,7 +442,7 @@ func e18Groups(t *testing.T) {
 	})
 	u := &ginauth.User{Groups: []string{"admin"}}
 	for _, near := range []string{"adm", "Admin", "admin ", "", "*", "admins"} {
-		if near != "" && ginauth.HasGroup(near)(u) == nil { // a panic at the start
+		if near != "" && ginauth.HasGroup(near)(u) == nil { // an empty name panics at the start
 			t.Errorf("%q is in [admin]", near)
 		}
 		if ginauth.HasGroup("admin")(&ginauth.User{Groups: []string{near}}) == nil {

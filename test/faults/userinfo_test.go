@@ -134,7 +134,7 @@ func e3UserinfoThatFails(t *testing.T) {
 				} else if u := s.AcceptsSignIn(t, "/login/demo"); u.Name != "" || u.Email != "" || u.Username != "ada" {
 					t.Errorf("got %+v", u)
 				} else if lines := s.Logs.Lines("WARN", "userinfo.skipped"); len(lines) == 0 || !strings.Contains(lines[0], " cause="+tt.id+" ") {
-					t.Errorf("the log says nothing:\n%s", s.Logs)
+					t.Errorf("the log has no line about it:\n%s", s.Logs)
 				}
 				if n := s.IDP.EvilRequests(); n != 0 {
 					t.Errorf("the redirect was followed %d times", n)
@@ -186,7 +186,7 @@ func e5AccessTokenInTheHeaderAlone(t *testing.T) {
 	s.AcceptsSignIn(t, "/login/demo")
 	r := s.IDP.LastRequest(authtest.Userinfo)
 	if r.Method != "GET" || r.URL.RawQuery != "" || len(r.Body) > 0 || !strings.HasPrefix(r.Header.Get("Authorization"), "Bearer ") || len(r.Header["Authorization"]) != 1 {
-		t.Errorf("asked with %s %s %v %q", r.Method, r.URL, r.Header, r.Body)
+		t.Errorf("requested with %s %s %v %q", r.Method, r.URL, r.Header, r.Body)
 	}
 	s.IDP.Fail(authtest.Userinfo, authtest.Redirecting307)
 	s.Browser = s.NewBrowser()
@@ -196,14 +196,14 @@ func e5AccessTokenInTheHeaderAlone(t *testing.T) {
 	}
 }
 
-// corpOnly admits addresses of one domain at the door.
+// corpOnly admits users with verified addresses of one domain in OnLogin.
 func corpOnly(_ *sitetest.Site, o *ginauth.Options) {
 	check := ginauth.VerifiedEmailDomain("corp.com")
 	o.Hooks.OnLogin = func(_ *gin.Context, login *ginauth.Login) error { return check(login.User) }
 }
 
-// withoutIssuer makes the provider one whose userinfo says who signed in, though it
-// is asked for an ID token.
+// withoutIssuer configures the provider so that userinfo identifies the user, although the scope
+// openid is requested.
 func withoutIssuer(s *sitetest.Site, o *ginauth.Options) {
 	sitetest.Plain(s, o)
 	o.Providers[0].Namespace, o.Providers[0].ClaimPaths = s.IDP.Issuer, nil
@@ -231,7 +231,7 @@ func s37OpenidWithoutAnIssuer(t *testing.T) {
 				t.Errorf("signed in as %+v", u)
 			}
 			if got := s.IDP.LastRequest(authtest.Authorize).Form; got.Get("scope") != "openid profile email" || got.Has("nonce") {
-				t.Errorf("asked with %v", got)
+				t.Errorf("requested with %v", got)
 			}
 			if s.IDP.Count(authtest.Discovery)+s.IDP.Count(authtest.JWKS) != 0 {
 				t.Error("something was discovered")

@@ -14,8 +14,8 @@ import (
 	"github.com/ginauth/ginauth/internal/strictjson"
 )
 
-// fuzzedAnswer is an endpoint that says whatever it is told to; ok is false for
-// what no server can say.
+// fuzzedAnswer is an endpoint with a fuzzed response; ok is false for responses that no server
+// can send.
 func fuzzedAnswer(status uint16, media, body string) (h http.HandlerFunc, code int, ok bool) {
 	code = 200 + int(status)%400
 	if strings.ContainsFunc(media, func(r rune) bool { return r < ' ' || r == 0x7f }) {
@@ -24,8 +24,8 @@ func fuzzedAnswer(status uint16, media, body string) (h http.HandlerFunc, code i
 	return sitetest.AnswerWith(code, media, body), code, true
 }
 
-// readStrictly is an object that both encoding/json and strictjson accept, the
-// latter with a fuzz target of its own.
+// readStrictly decodes an object that both encoding/json and strictjson accept; the latter has a
+// separate fuzz target.
 func readStrictly(body string) (map[string]any, bool) {
 	if _, err := strictjson.Object([]byte(body)); err != nil {
 		return nil, false
@@ -34,7 +34,7 @@ func readStrictly(body string) (map[string]any, bool) {
 	return obj, err == nil && obj != nil
 }
 
-// variants says whether a member is called almost like one of names.
+// variants reports whether the name of a member differs from one of names only in case.
 func variants(obj map[string]any, names string) bool {
 	for member := range obj {
 		for name := range strings.FieldsSeq(names) {
@@ -46,8 +46,8 @@ func variants(obj map[string]any, names string) bool {
 	return false
 }
 
-// goodTokenAnswer is the reference: RFC 6749 5.1, with some leniency: another
-// status of success, an empty error, and expires_in in text.
+// goodTokenAnswer is the reference: RFC 6749 5.1, with some leniency: another 2xx status, an
+// empty error, and expires_in as a string.
 func goodTokenAnswer(status int, media, body, idToken string) bool {
 	kind, _, _ := mime.ParseMediaType(media)
 	obj, ok := readStrictly(body)
@@ -75,7 +75,7 @@ func wholeSeconds(text string) bool {
 	return text != "" && strings.Trim(text, "0123456789") == "" || text == "-0"
 }
 
-// tokenAnswers are seeds; IDTOKEN is a good ID token.
+// tokenAnswers are seeds; IDTOKEN is replaced by a valid ID token.
 var tokenAnswers = []string{
 	`{"access_token":"a","token_type":"Bearer","id_token":"IDTOKEN"}`, `{"access_token":"a","token_type":"bEaReR","id_token":"IDTOKEN","expires_in":3600,"scope":"openid","refresh_token":"r"}`,
 	`{"access_token":"a","token_type":"Bearer","id_token":"IDTOKEN","expires_in":"3600"}`, `{"access_token":"a","token_type":"Bearer","id_token":"IDTOKEN","expires_in":-5}`, `{"access_token":"a","token_type":"Bearer","id_token":"IDTOKEN","expires_in":0}`,
@@ -94,9 +94,8 @@ var tokenAnswers = []string{
 	``, `null`, `{}`, `"a"`, `access_token=a&token_type=bearer`, `<!doctype html><title>invalid_grant</title>`, `{"a":` + strings.Repeat("[", 100) + strings.Repeat("]", 100) + `}`,
 }
 
-// FuzzTokenAnswer lets the token endpoint say anything. Ada is signed in if and
-// only if the reference says that it is a token answer; the code is sent once,
-// whatever comes back.
+// FuzzTokenAnswer fuzzes the response of the token endpoint. Ada is signed in if and only if the
+// reference accepts it as a token response; the code is sent once, for any response.
 func FuzzTokenAnswer(f *testing.F) {
 	for _, body := range tokenAnswers {
 		f.Add(uint16(0), "application/json", body)
@@ -139,7 +138,7 @@ func FuzzTokenAnswer(f *testing.F) {
 			return
 		}
 		if !slices.Contains([]int{400, 403, 502, 503}, w.Code) {
-			t.Errorf("answered %d %s", w.Code, w.Body)
+			t.Errorf("the response is %d %s", w.Code, w.Body)
 		}
 		s.closes(t, w, a.state, a.nonce, a.value, stageCode)
 	})
@@ -155,8 +154,8 @@ var userinfos = []string{
 	`{"id":"a\u0000b"}`, `{"id":"ä"}`, `{"id":"` + strings.Repeat("x", 256) + `"}`, `{"id":7,"sub":"eve"}`, `{"sub":"eve"}`, `{"id":123456789012345678901234567890}`,
 }
 
-// userOf is the reference: who a userinfo answer, or a plain profile, may sign
-// in. "" is nobody.
+// userOf is the reference: the user that a userinfo response, or a plain profile, may sign in,
+// or "".
 func userOf(plain bool, body string) (subject string) {
 	obj, ok := readStrictly(body)
 	if !ok || variants(obj, strings.Join(reservedNames, " ")) || plain && variants(obj, "id") {
@@ -182,8 +181,8 @@ func userOf(plain bool, body string) (subject string) {
 	return subject
 }
 
-// userinfoStage is a stage with two providers: "demo", which is always asked
-// for userinfo, and "plain", which is plain OAuth 2.0 and has its id in "id".
+// userinfoStage is a stage with two providers: "demo", whose userinfo is always requested, and
+// "plain", which is plain OAuth 2.0 and has its user's id in "id".
 func userinfoStage(f *testing.F) *stage {
 	return newStage(f, func(p *ginauth.Provider, o *ginauth.Options) {
 		p.Userinfo = "always"
@@ -192,10 +191,9 @@ func userinfoStage(f *testing.F) *stage {
 	})
 }
 
-// FuzzUserinfo lets the userinfo endpoint, or that of a plain profile, say
-// anything: as JSON, or signed as it should be. Who is signed in is who the ID
-// token is about, or whom the profile names, digit for digit; an address is
-// verified only if the answer says so of that one.
+// FuzzUserinfo fuzzes the response of the userinfo endpoint, or of a plain profile: as JSON, or
+// correctly signed. The signed-in user is the one in the ID token, or in the profile, digit for
+// digit; an address is verified only if the response marks it as verified.
 func FuzzUserinfo(f *testing.F) {
 	for i, body := range userinfos {
 		f.Add(uint16(0), "application/json", body, uint8(i%2))
@@ -246,7 +244,7 @@ func FuzzUserinfo(f *testing.F) {
 		u := s.who(t, jarOf(w))
 		if u == nil {
 			if !slices.Contains([]int{403, 502, 503, 500}, w.Code) || w.Code == 500 && len(body) < 3000 {
-				t.Errorf("answered %d %s", w.Code, w.Body)
+				t.Errorf("the response is %d %s", w.Code, w.Body)
 			}
 			s.closes(t, w, a.state, a.nonce, a.value, stageCode, stageToken)
 		}
@@ -261,7 +259,7 @@ func audiencesIn(obj map[string]any) []any {
 	return []any{obj["aud"]}
 }
 
-// mayBe holds who was signed in against the reference.
+// mayBe compares the signed-in user with the reference.
 func (s *stage) mayBe(t *testing.T, u *ginauth.User, body, said string, code int, media string, plain bool, email any) {
 	t.Helper()
 	want, kind := userOf(plain, body), ""
@@ -276,7 +274,7 @@ func (s *stage) mayBe(t *testing.T, u *ginauth.User, body, said string, code int
 		want = ""
 	}
 	if u == nil {
-		small := len(body) < 2000 && !isSigned // a session has its limits, and a signed answer its own rules
+		small := len(body) < 2000 && !isSigned // sessions have a size limit, and signed responses other rules
 		if want != "" && small {
 			t.Errorf("%q is not signed in, by %d %q %s\n%s", want, code, media, body, &s.log)
 		}

@@ -50,9 +50,9 @@ var (
 	hasScheme = regexp.MustCompile("^\\s*(?i:bearer)([^!#$%&'*+.^_`|~0-9A-Za-z-]|$)")
 )
 
-// FuzzBearerHeader writes a good access token into a request in other ways. Its user gets in
-// if and only if there is one Authorization line, which is Bearer and the token. Beside a
-// bearer token there is no redirect and no cookie, and the token is repeated nowhere.
+// FuzzBearerHeader writes a valid access token into a request in other ways. Its user is
+// admitted if and only if there is one Authorization line with Bearer and the token. A request
+// with a bearer token gets no redirect and no cookie, and the token is not echoed.
 func FuzzBearerHeader(f *testing.F) {
 	for _, line := range []string{
 		"Authorization: Bearer TOKEN", "authorization: bearer TOKEN", "Authorization: BEARER   TOKEN", "Authorization: Bearer\tTOKEN", "Authorization: Bearer TOKEN,", "Authorization: Bearer TOKEN=",
@@ -83,7 +83,7 @@ func FuzzBearerHeader(f *testing.F) {
 		w := httptest.NewRecorder()
 		s.engine.ServeHTTP(w, r)
 		if in := w.Code == http.StatusOK && s.ran == 1; in != good {
-			t.Fatalf("answered %d %s, and the handler ran %d times; the reference says %v\n%q %q", w.Code, w.Body, s.ran, good, all, r.URL.RawQuery)
+			t.Fatalf("the response is %d %s, and the handler ran %d times; the reference says %v\n%q %q", w.Code, w.Body, s.ran, good, all, r.URL.RawQuery)
 		}
 		if !bears {
 			return
@@ -100,11 +100,11 @@ func FuzzBearerHeader(f *testing.F) {
 	})
 }
 
-// ofPeople are claims that the token of a program does not have.
+// ofPeople are claims that a program's token does not have.
 var ofPeople = []string{"sid", "auth_time", "acr", "amr", "preferred_username", "email", "name", "typ"}
 
-// whyNoAccess is the reference: RFC 9068, section 4, and what shows of a token without its typ
-// that it is of another kind. "" is the token of a person, and "program" that of a program.
+// whyNoAccess is the reference: RFC 9068, section 4, and the signs that a token without that typ
+// is of another kind. "" is a user's token, "program" a program's.
 func whyNoAccess(payload, typ string, now time.Time) string {
 	c, err := readClaims(payload)
 	if err != nil {
@@ -178,8 +178,8 @@ func whyNoAccess(payload, typ string, now time.Time) string {
 	return ""
 }
 
-// FuzzAccessTokenClaims makes several changes at once to the claims of an access token, which
-// is then signed as it should be, and holds the outcome against the reference.
+// FuzzAccessTokenClaims makes several changes to the claims of an access token, signs it
+// correctly, and compares the result with the reference.
 func FuzzAccessTokenClaims(f *testing.F) {
 	join := func(parts ...[]byte) []byte { return slices.Concat(parts...) }
 	for typ := range uint8(3) {
@@ -211,7 +211,7 @@ func FuzzAccessTokenClaims(f *testing.F) {
 			want = http.StatusForbidden
 		}
 		if w.Code != want {
-			t.Fatalf("answered %d %s; the reference says %q\n%s\n%s", w.Code, w.Body, why, payload, &s.log)
+			t.Fatalf("the response is %d %s; the reference says %q\n%s\n%s", w.Code, w.Body, why, payload, &s.log)
 		}
 		if c, _ := readClaims(payload); w.Code == http.StatusOK && w.Body.String() != c["sub"] {
 			t.Errorf("the user is %s\n%s", w.Body, payload)

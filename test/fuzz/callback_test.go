@@ -13,17 +13,17 @@ import (
 	"github.com/ginauth/ginauth/internal/sitetest"
 )
 
-// The browsers that a fuzzed answer arrives in.
+// The browsers in which a fuzzed response arrives.
 const (
 	ownBrowser     = iota // the one that began the sign-in
 	otherBrowser          // no cookies
 	anotherAttempt        // one that began another sign-in
-	signedInBefore        // one that began none, and has a session
+	signedInBefore        // one without a sign-in, and with a session
 	browsers
 )
 
-// callbacks are seeds: what an answer says, with STATE, CODE and ISS for what
-// it should say.
+// callbacks are seeds: responses in which STATE, CODE and ISS are replaced by the correct
+// values.
 var callbacks = []string{
 	"code=CODE&state=STATE&iss=ISS", "state=STATE&iss=ISS&code=CODE", "code=CODE&state=STATE", "code=CODE&iss=ISS", "state=STATE&iss=ISS",
 	"code=CODE&state=&iss=ISS", "code=CODE&state=OTHER&iss=ISS", "code=CODE&state=STATEx&iss=ISS", "code=CODE&state=STATE%00&iss=ISS",
@@ -50,14 +50,13 @@ func manyAndLong() []string {
 	}
 }
 
-// answerText puts an attempt's own values into a seed. The fuzzer cannot guess
-// them.
+// answerText inserts an attempt's values into a seed. The fuzzer cannot guess them.
 func answerText(text string, own, other attempt) string {
 	return strings.NewReplacer("STATE", own.state, "OTHER", other.state, "HANDLE", own.state[:8], "CODE", stageCode, "ISS", stageIDP).Replace(text)
 }
 
-// plainPair unescapes one name or value of a form, as WHATWG's URL standard
-// has it, and refuses what is not one.
+// plainPair unescapes one name or value of a form, as in the WHATWG URL standard, and rejects
+// malformed ones.
 func plainPair(s string) (string, bool) {
 	var b strings.Builder
 	for i := 0; i < len(s); i++ {
@@ -83,9 +82,9 @@ func plainPair(s string) (string, bool) {
 	return b.String(), true
 }
 
-// redeemable is the reference: whether an answer's code may be sent to the
-// token endpoint. RFC 6749 3.1 and 4.1.2, RFC 9207 2.4, and the limits that the
-// documentation gives. The browser is the one that began.
+// redeemable is the reference: whether a response's code may be sent to the token endpoint. RFC
+// 6749 3.1 and 4.1.2, RFC 9207 2.4, and the documented limits. The browser is the one that began
+// the sign-in.
 func redeemable(text, state string, limit int) bool {
 	if len(text) > limit || strings.Count(text, "&") >= 50 {
 		return false
@@ -111,7 +110,7 @@ func redeemable(text, state string, limit int) bool {
 		name, value, _ := strings.Cut(pair, "=")
 		name, ok := plainPair(name)
 		value, ok2 := plainPair(value)
-		if !ok { // of no name that is known
+		if !ok { // with an unknown name
 			continue
 		}
 		if !ok2 && decides(name) {
@@ -132,8 +131,8 @@ func redeemable(text, state string, limit int) bool {
 	return one("state") == state && one("iss") == stageIDP && said["error"] == nil && code != "" && len(code) <= 4096 && plain
 }
 
-// hiddenIn an input: what no page and no log may show. What the input itself
-// puts into a wrong place is no secret any more.
+// hiddenIn returns the secrets that no page and no log may show, without those that the input
+// itself puts into a wrong place.
 func hiddenIn(text string, own attempt) []string {
 	secrets := []string{own.nonce, own.value, stageToken}
 	said, _ := url.ParseQuery(text)
@@ -145,12 +144,12 @@ func hiddenIn(text string, own attempt) []string {
 	return secrets
 }
 
-// arrival is a browser at the callback: its cookies, the state of the sign-in
-// that it began, if any, and who is signed in there already.
+// arrival is a browser at the callback: its cookies, the state of the sign-in that it began, if
+// any, and the user that is already signed in.
 type arrival struct{ cookies, state, was string }
 
-// visits begins two sign-ins, and has the provider sign Ada in to the one that
-// the browser began.
+// visits begins two sign-ins, and makes the provider sign Ada in to the one that the browser
+// began.
 func (s *stage) visits(t *testing.T, browser uint8) (v arrival, own, other attempt) {
 	own, other = s.begin(t, "return_to="+whoPath), s.begin(t, "return_to="+whoPath)
 	mine := own
@@ -169,13 +168,12 @@ func (s *stage) visits(t *testing.T, browser uint8) (v arrival, own, other attem
 	return v, own, other
 }
 
-// settled holds an answer to the end of a callback: signed in as Ada after one
-// request for a token, or not at all and as before. It returns whether the
-// token endpoint was asked.
+// settled checks the result of a callback: Ada is signed in after one token request, or nothing
+// has changed. It reports whether the token endpoint was called.
 func (s *stage) settled(t *testing.T, w *httptest.ResponseRecorder, was string, good bool) {
 	t.Helper()
 	if n := s.count("/token"); n != 0 && !good || n != 1 && good {
-		t.Errorf("the token endpoint was asked %d times, and good is %t\n%s", n, good, &s.log)
+		t.Errorf("the token endpoint was called %d times, and good is %t\n%s", n, good, &s.log)
 	}
 	u := s.who(t, jarOf(w))
 	if good != (u != nil) || u != nil && (u.Subject != "ada" || u.Issuer != stageIDP) {
@@ -183,7 +181,7 @@ func (s *stage) settled(t *testing.T, w *httptest.ResponseRecorder, was string, 
 	}
 	if was == "" {
 		if good && (w.Code != http.StatusSeeOther || w.Header().Get("Location") != stageURL+whoPath+"#") {
-			t.Errorf("answered %d to %q", w.Code, w.Header().Get("Location"))
+			t.Errorf("the response is %d to %q", w.Code, w.Header().Get("Location"))
 		}
 		return
 	}
@@ -196,9 +194,9 @@ func (s *stage) settled(t *testing.T, w *httptest.ResponseRecorder, was string, 
 
 var callbackMethods = []string{"GET", "HEAD", "POST", "PUT", "DELETE", "OPTIONS", "PATCH"}
 
-// FuzzCallbackQuery: whatever a provider, or anybody in its name, sends a
-// browser to the callback with, the code is redeemed if and only if the
-// reference says so and the browser is the one that began this sign-in.
+// FuzzCallbackQuery: for any parameters with which a provider, or anyone pretending to be it,
+// redirects a browser to the callback, the code is redeemed if and only if the reference accepts
+// them and the browser is the one that began this sign-in.
 func FuzzCallbackQuery(f *testing.F) {
 	for _, text := range slices.Concat(callbacks, manyAndLong()) {
 		f.Add(uint8(0), uint8(ownBrowser), text)
@@ -226,19 +224,19 @@ func FuzzCallbackQuery(f *testing.F) {
 			if may = []int{405}; !strings.HasPrefix(w.Header().Get("Allow"), "GET") {
 				t.Errorf("Allow is %q", w.Header().Get("Allow"))
 			}
-		case good, v.was != "": // a reload of who is signed in goes home
+		case good, v.was != "": // a signed-in user that reloads is redirected home
 			may = append(may, 303)
 		case v.state != "":
-			may = append(may, 403, 502) // the provider's own refusals
+			may = append(may, 403, 502) // the provider's own errors
 		}
 		if !slices.Contains(may, w.Code) {
-			t.Errorf("answered %d, which is none of %d", w.Code, may)
+			t.Errorf("the response is %d, not one of %d", w.Code, may)
 		}
 	})
 }
 
-// FuzzCallbackForm is the same for a provider that answers with a form: the
-// POST, which no cookie comes with, and the GET that it is carried over to.
+// FuzzCallbackForm is the same for a provider with form_post: the POST, which has no cookies,
+// and the GET to which it redirects.
 func FuzzCallbackForm(f *testing.F) {
 	for _, text := range slices.Concat(callbacks, manyAndLong()) {
 		f.Add(sitetest.FormType, text, "", uint8(ownBrowser))
@@ -270,7 +268,7 @@ func FuzzCallbackForm(f *testing.F) {
 		if w.Code != http.StatusSeeOther {
 			readable := good && query == "" && (media == sitetest.FormType || media == sitetest.FormType+"; charset=utf-8")
 			if !slices.Contains([]int{400, 413, 415}, w.Code) || len(w.Header()["Set-Cookie"]) != 0 || readable && (w.Code != 413 || len(body) < 3000) {
-				t.Errorf("answered %d %s", w.Code, w.Body)
+				t.Errorf("the response is %d %s", w.Code, w.Body)
 			}
 			return
 		}
@@ -282,7 +280,7 @@ func FuzzCallbackForm(f *testing.F) {
 		s.settled(t, w, v.was, good)
 		s.closes(t, w, hiddenIn(body, own)...)
 		if !slices.Contains([]int{303, 400, 403, 502}, w.Code) || w.Code == 303 && !good && v.was == "" {
-			t.Errorf("the GET answered %d %s", w.Code, w.Body)
+			t.Errorf("the GET responded %d %s", w.Code, w.Body)
 		}
 	})
 }

@@ -18,16 +18,16 @@ import (
 	"github.com/ginauth/ginauth/internal/sitetest"
 )
 
-// forgedNames and forgedValues are what changes of claims are made of: every
-// name can get every value.
+// forgedNames and forgedValues are the material for changes of claims: every name can get every
+// value.
 var forgedNames = []string{
 	"iss", "sub", "aud", "exp", "iat", "nbf", "nonce", "azp", "at_hash", "c_hash", "s_hash", "auth_time", "acr", "amr", "sid", "typ", "jti", "events", "session_expiry",
 	"name", "given_name", "family_name", "preferred_username", "email", "email_verified", "picture", "locale", "groups", "roles", "tid", "oid", "hd", "x", "nickname", "company",
 	"SUB", "ſub", "Iss", "AUD", "aZp", "Exp", "IAT", "Nonce", "emaIl", "Email_Verified", "GROUPS", "Events", "ACR", "At_hash", "Company", "Session_Expiry",
 }
 
-// In forgedValues ISS, CID, NONCE, ATHASH, CHASH and SHASH are the right ones,
-// and T is the time.
+// In forgedValues ISS, CID, NONCE, ATHASH, CHASH and SHASH are replaced by the right values, and
+// T by the time.
 var forgedValues = []string{
 	`"ISS"`, `"ISS/"`, `"ISS#"`, `"https://evil.example"`, `"CID"`, `"CID2"`, `"cid"`, `["CID"]`, `["CID","x"]`, `["x","CID"]`, `["x"]`, `["CID",null]`, `[null]`, `["CID",1]`, `["CID","CID"]`,
 	`[["CID"]]`, `{"CID":1}`, `"NONCE"`, `"NONCE "`, `["NONCE"]`, `"ATHASH"`, `"ATHASH="`, `"CHASH"`, `"SHASH"`, `"ada"`, `"\u0061da"`, `""`, `" "`, `"ada\n"`, `"ada\u0000"`, `"ad\u00e4"`, `"\u007f"`, `"LONG255"`, `"LONG256"`,
@@ -52,7 +52,7 @@ func change(kind int, name, value string) []byte {
 	return []byte{byte(kind), byte(n), byte(v)}
 }
 
-// entry of an object, with its value as it is written.
+// entry is a member of an object, with its raw value.
 type entry struct{ name, raw string }
 
 func object(members []entry) string {
@@ -95,18 +95,18 @@ func moment(template string, now time.Time) string {
 	return strings.TrimSuffix(offset.Add(offset, new(big.Rat).SetInt64(now.Unix())).FloatString(1), ".0")
 }
 
-// expectation is what a sign-in asked for, and what its ID token answers to.
+// expectation has what a sign-in requested, and what its ID token must match.
 type expectation struct {
 	now, begun  time.Time
 	nonce       string
-	hashes      map[string]string // at_hash and its kin
-	maxAge      int64             // -1: not asked
+	hashes      map[string]string // at_hash, c_hash and s_hash
+	maxAge      int64             // -1: not requested
 	acr         []string
 	logoutToken bool
 }
 
-// readOnce decodes an object with encoding/json, and refuses names that are
-// there twice, at any depth, and NULs.
+// readOnce decodes an object with encoding/json, and rejects duplicate names, at any depth, and
+// NULs.
 func readOnce(dec *json.Decoder) (any, error) {
 	token, err := dec.Token()
 	if s, ok := token.(string); ok && strings.Contains(s, "\x00") {
@@ -147,7 +147,7 @@ func readClaims(payload string) (map[string]any, error) {
 	return c, err
 }
 
-// reservedNames may not be there in another case.
+// reservedNames may not occur in another case.
 var reservedNames = strings.Fields("iss sub aud exp iat nbf jti nonce azp at_hash c_hash s_hash auth_time acr amr sid typ events" +
 	" name given_name family_name preferred_username email email_verified picture locale groups roles tid oid hd")
 
@@ -159,7 +159,7 @@ func secondsIn(c map[string]any, name string) (at *big.Rat, there, ok bool) {
 	return at, there, isNumber && ok && at.Sign() >= 0 && at.Cmp(big.NewRat(253370764800, 1)) < 0
 }
 
-// inRange says whether from <= at - base <= to, in seconds.
+// inRange reports whether from <= at - base <= to, in seconds.
 func inRange(at *big.Rat, base time.Time, from, to int64) bool {
 	offset := new(big.Rat).Sub(at, new(big.Rat).SetInt64(base.Unix()))
 	return offset.Cmp(big.NewRat(from, 1)) >= 0 && offset.Cmp(big.NewRat(to, 1)) <= 0
@@ -167,15 +167,15 @@ func inRange(at *big.Rat, base time.Time, from, to int64) bool {
 
 const ever = 1 << 40 // seconds
 
-// whyNot is the reference: OpenID Connect Core 3.1.3.7, and for logout tokens
-// Back-Channel Logout 2.4 and 2.6, in their order. It was written from the
-// standards, and shares nothing with the package. "" is an accepted token.
+// whyNot is the reference: OpenID Connect Core 3.1.3.7, and for logout tokens Back-Channel
+// Logout 2.4 and 2.6, in their order. It was written from the standards, and shares no code with
+// the package. "" is an accepted token.
 func whyNot(payload string, want expectation) string {
 	c, err := readClaims(payload)
 	if err != nil {
 		return "ambiguous: " + err.Error()
 	}
-	maps.DeleteFunc(c, func(name string, v any) bool { return v == nil && name != "nonce" && name != "events" }) // absent; those two are forbidden
+	maps.DeleteFunc(c, func(name string, v any) bool { return v == nil && name != "nonce" && name != "events" }) // absent; nonce and events are forbidden
 	for name := range c {
 		for _, reserved := range reservedNames {
 			if name != reserved && strings.EqualFold(name, reserved) {
@@ -202,13 +202,13 @@ func whyNot(payload string, want expectation) string {
 	if !ours || !okIat || !inRange(iat, want.now, -ever, 60) {
 		return "aud or iat"
 	}
-	if okExp && !inRange(exp, want.now, -60, ever) || !okExp && (hasExp || !want.logoutToken) { // Ory Hydra's logout tokens have none
+	if okExp && !inRange(exp, want.now, -60, ever) || !okExp && (hasExp || !want.logoutToken) { // Ory Hydra's logout tokens have no exp
 		return "exp"
 	}
 	if nbf, there, ok := secondsIn(c, "nbf"); there && (!ok || !inRange(nbf, want.now, -ever, 60)) {
 		return "nbf"
 	}
-	if _, isText := c["at_hash"].(string); !isText && c["at_hash"] != nil { // 3.1.3.6 has it as a text, wherever it is
+	if _, isText := c["at_hash"].(string); !isText && c["at_hash"] != nil { // 3.1.3.6 defines it as a string
 		return "at_hash"
 	}
 	if want.logoutToken {
@@ -245,7 +245,7 @@ func whyNot(payload string, want expectation) string {
 	return ""
 }
 
-// whyNoLogout is whyNot for what a logout token has of its own.
+// whyNoLogout is whyNot for the specific claims of a logout token.
 func whyNoLogout(c map[string]any, iat *big.Rat, want expectation) string {
 	events, _ := c["events"].(map[string]any)
 	_, isLogout := events["http://schemas.openid.net/event/backchannel-logout"].(map[string]any)
@@ -265,7 +265,7 @@ func whyNoLogout(c map[string]any, iat *big.Rat, want expectation) string {
 	return ""
 }
 
-// asks are the ways in which the fuzzed sign-ins begin.
+// asks are the ways to begin the fuzzed sign-ins.
 var asks = []struct {
 	query  string
 	maxAge int64
@@ -274,8 +274,8 @@ var asks = []struct {
 	{"", -1, nil}, {"max_age=600", 600, nil}, {"max_age=0", 0, nil}, {"acr_values=urn:two%20urn:three", -1, []string{"urn:two", "urn:three"}},
 }
 
-// claimed signs in with an ID token that a program has changed, and holds the
-// outcome against the reference.
+// claimed signs in with an ID token that a program has changed, and compares the result with the
+// reference.
 func (s *stage) claimed(t *testing.T, program []byte, wait, how uint8) {
 	ask, es := asks[int(how)%len(asks)], how&0x80 != 0
 	a := s.begin(t, ask.query)
@@ -306,7 +306,7 @@ func (s *stage) claimed(t *testing.T, program []byte, wait, how uint8) {
 	}
 	if u == nil {
 		if w.Code != http.StatusForbidden || !strings.Contains(w.Body.String(), `"id_token_invalid"`) {
-			t.Errorf("answered %d %s\n%s", w.Code, w.Body, payload)
+			t.Errorf("the response is %d %s\n%s", w.Code, w.Body, payload)
 		}
 		s.closes(t, w, a.state, a.value, token[len(token)-40:])
 		return
@@ -315,7 +315,7 @@ func (s *stage) claimed(t *testing.T, program []byte, wait, how uint8) {
 		Sub, Email    string
 		EmailVerified any `json:"email_verified"`
 	}
-	_ = json.Unmarshal([]byte(payload), &c) // a wrong type leaves the rest
+	_ = json.Unmarshal([]byte(payload), &c) // a wrong type leaves the other members
 	if u.Subject != c.Sub || u.Email != c.Email && c.Email != "" || u.EmailVerified != (c.EmailVerified == true && u.Email != "") || u.Issuer != stageIDP {
 		t.Errorf("signed in as %+v\n%s", u, payload)
 	}
@@ -325,8 +325,8 @@ func newClaimsStage(t testing.TB) *stage {
 	return newStage(t, func(p *ginauth.Provider, _ *ginauth.Options) { p.LoginParams = []string{"max_age", "acr_values"} })
 }
 
-// oneByOne gives every change of a single claim to do: for those of the
-// protocol, which stand first, with every value, for the others with some.
+// oneByOne calls do with every change of a single claim: for claims of the protocol, which come
+// first, with every value, for the others with some.
 func oneByOne(do func(name string, program []byte)) {
 	own := slices.Index(forgedNames, "name")
 	for n, name := range forgedNames {
@@ -338,7 +338,7 @@ func oneByOne(do func(name string, program []byte)) {
 	}
 }
 
-// TestClaimsOneByOne makes every single change to a good ID token, and none.
+// TestClaimsOneByOne makes every single change to a valid ID token, and also none.
 func TestClaimsOneByOne(t *testing.T) {
 	t.Parallel()
 	s := newClaimsStage(t)
@@ -346,7 +346,7 @@ func TestClaimsOneByOne(t *testing.T) {
 		s.forget()
 		s.claimed(t, nil, 0, uint8(how))
 		oneByOne(func(name string, program []byte) {
-			if ask.query == "" || name == "auth_time" || name == "acr" { // what it is about
+			if ask.query == "" || name == "auth_time" || name == "acr" { // the claims that it affects
 				s.forget()
 				s.claimed(t, program, 250, uint8(how))
 			}
@@ -354,9 +354,8 @@ func TestClaimsOneByOne(t *testing.T) {
 	}
 }
 
-// FuzzIDTokenClaims makes several changes at once to the claims of an ID token,
-// which is then signed as it should be. It is accepted exactly if the
-// reference accepts it.
+// FuzzIDTokenClaims makes several changes to the claims of an ID token, and signs it correctly.
+// It is accepted if and only if the reference accepts it.
 func FuzzIDTokenClaims(f *testing.F) {
 	join := func(parts ...[]byte) []byte { return slices.Concat(parts...) }
 	for how := range uint8(len(asks)) {

@@ -14,7 +14,7 @@ import (
 	"github.com/ginauth/ginauth/internal/sitetest"
 )
 
-// guardHeaders are seeds: the headers of a request, one a line.
+// guardHeaders are seeds: the headers of a request, one per line.
 var guardHeaders = []string{
 	"", "Accept: text/html", "Accept: text/html,application/xhtml+xml;q=0.9\nSec-Fetch-Mode: navigate\nSec-Fetch-Dest: document\nSec-Fetch-Site: none\nSec-Fetch-User: ?1", "Accept: application/json", "Accept: */*",
 	"Sec-Fetch-Mode: navigate\nSec-Fetch-Dest: document\nSec-Fetch-Site: cross-site", "Sec-Fetch-Mode: navigate\nSec-Fetch-Dest: iframe\nSec-Fetch-Site: same-origin", "Sec-Fetch-Mode: navigate\nSec-Fetch-Dest: document\nUpgrade: websocket\nConnection: Upgrade",
@@ -29,13 +29,13 @@ var guardHeaders = []string{
 	"X-User: root\nRemote-User: root\nX-Forwarded-User: root", "Authorization: Bearer x", "User-Agent: kube-probe/1.29", "Access-Control-Request-Method: POST\nOrigin: https://evil.example", "Sec-Purpose: prefetch\nAccept: text/html", "Cookie: __Host-ginauth=1x; a=b", "X-HTTP-Method-Override: GET",
 }
 
-// guardPaths are seeds: what was asked for, as path and query.
+// guardPaths are seeds: path and query of a request.
 var guardPaths = []string{
 	"/page/x", "/page/x?y=z&a=%2F", "/page//evil.example", "/page/..%2f..%2flogin", "/page/%2e%2e/%2e%2e/evil.example", "/page/\\evil.example", "/page/%0d%0aSet-Cookie:a=b", "/page/%00", "/page/x?next=https://evil.example", "/page/x?%zz", "/page/ä?ö",
 }
 
-// fuzzedRequest writes a request out of a path and lines of headers. ok is
-// false for what a server would not even read.
+// fuzzedRequest makes a request from a path and lines of headers. ok is false if a server would
+// reject it.
 func fuzzedRequest(method, target, lines string) (r *http.Request, ok bool) {
 	u, err := url.Parse(target)
 	if err != nil || u.Scheme != "" || u.Host != "" || u.Opaque != "" || !strings.HasPrefix(u.Path, "/page/") || strings.ContainsFunc(target, func(r rune) bool { return r <= ' ' || r == 0x7f }) {
@@ -66,9 +66,8 @@ func prefetches(r *http.Request) bool {
 	return slices.ContainsFunc([]string{"prefetch", "prerender", "preview"}, func(word string) bool { return strings.Contains(said, word) })
 }
 
-// opensPage is the reference: whether somebody waits for a page in a tab of
-// their own (Fetch Metadata, 2.2 and 2.3; before it, what Accept and
-// X-Requested-With say).
+// opensPage is the reference: whether a request loads a page in a tab (Fetch Metadata, 2.2 and
+// 2.3; without it, Accept and X-Requested-With).
 func opensPage(r *http.Request) bool {
 	first := func(name string) string {
 		if values := r.Header[http.CanonicalHeaderKey(name)]; len(values) > 0 {
@@ -81,8 +80,8 @@ func opensPage(r *http.Request) bool {
 	return page && first("HX-Request") != "true" && r.Header["Upgrade"] == nil
 }
 
-// fromElsewhere is the reference: whether a request that changes something
-// comes from another origin, as far as its headers say.
+// fromElsewhere is the reference: whether an unsafe request comes from another origin, according
+// to its headers.
 func fromElsewhere(r *http.Request) bool {
 	unsafe := !slices.Contains([]string{"GET", "HEAD", "OPTIONS"}, r.Method) || r.Header["Upgrade"] != nil
 	origin, site := r.Header.Get("Origin"), r.Header.Get("Sec-Fetch-Site")
@@ -95,8 +94,8 @@ func fromElsewhere(r *http.Request) bool {
 	return origin != "" && origin != stageURL
 }
 
-// leadsToLogin fails the test unless an address leads to the sign-in here, and comes
-// back to a path here if anywhere.
+// leadsToLogin fails the test unless a URL is that of the application's sign-in, with a return
+// path in the application, if any.
 func leadsToLogin(t *testing.T, what, address string) {
 	t.Helper()
 	u, err := url.Parse(address)
@@ -109,14 +108,14 @@ func leadsToLogin(t *testing.T, what, address string) {
 		return
 	}
 	if origin, _ := sitetest.WHATWG(base, back); origin != stageURL || !strings.HasPrefix(back, "/") || strings.HasPrefix(back, "//") || strings.ContainsAny(back, "\\\r\n\t\x00") {
-		t.Errorf("%s comes back to %q, which is at %s", what, back, origin)
+		t.Errorf("%s returns to %q, which is at %s", what, back, origin)
 	}
 }
 
-// FuzzGuard lets a request to a guarded page have any method, address and
-// headers, with nobody signed in or with Grace. Nobody is never let in, and
-// only who opens a page is sent anywhere: to the sign-in, here. Grace is let in
-// unless another origin sent a request that changes something.
+// FuzzGuard sends requests to a guarded page with any method, URL and headers, unauthenticated
+// or as Grace. Unauthenticated requests are never admitted, and only page loads are redirected,
+// to the application's sign-in. Grace is admitted except for unsafe requests from another
+// origin.
 func FuzzGuard(f *testing.F) {
 	methods := []string{"GET", "POST", "HEAD", "PUT", "OPTIONS", "DELETE", "PATCH", "CONNECT", "TRACE", "QUERY"}
 	for _, lines := range guardHeaders {
@@ -146,7 +145,7 @@ func FuzzGuard(f *testing.F) {
 		w := s.send(r)
 		if routed := r.Method != "QUERY"; !routed {
 			if w.Code != http.StatusNotFound || s.ran != 0 {
-				t.Errorf("%s answered %d", r.Method, w.Code)
+				t.Errorf("%s responded %d", r.Method, w.Code)
 			}
 			return
 		}
@@ -157,16 +156,16 @@ func FuzzGuard(f *testing.F) {
 			}
 		}
 		if !strings.Contains(h.Get("Cache-Control"), "no-store") || !slices.Contains(h["Vary"], "Cookie") || h["Set-Cookie"] != nil {
-			t.Errorf("answered with %q", h)
+			t.Errorf("the response is %q", h)
 		}
 		switch elsewhere := fromElsewhere(r); {
 		case in && elsewhere:
 			if w.Code != http.StatusForbidden || s.ran != 0 || !strings.Contains(w.Body.String(), "cross_origin") {
-				t.Errorf("answered %d %s\n%s", w.Code, w.Body, lines)
+				t.Errorf("the response is %d %s\n%s", w.Code, w.Body, lines)
 			}
 		case in:
 			if w.Code != http.StatusOK || s.ran != 1 {
-				t.Errorf("Grace was answered %d %s\n%s", w.Code, w.Body, lines)
+				t.Errorf("Grace got %d %s\n%s", w.Code, w.Body, lines)
 			}
 		case s.ran != 0:
 			t.Error("the guarded handler ran")
@@ -176,29 +175,29 @@ func FuzzGuard(f *testing.F) {
 	})
 }
 
-// asksToSignIn holds the answer to nobody against what it may be.
+// asksToSignIn checks the response to an unauthenticated request.
 func asksToSignIn(t *testing.T, r *http.Request, w *httptest.ResponseRecorder) {
 	t.Helper()
 	h, page := w.Header(), opensPage(r)
 	if prefetches(r) {
 		if w.Code != http.StatusServiceUnavailable || h["Location"] != nil || w.Body.Len() > 0 {
-			t.Errorf("a prefetch is answered %d to %q: %s", w.Code, h["Location"], w.Body)
+			t.Errorf("a prefetch gets %d to %q: %s", w.Code, h["Location"], w.Body)
 		}
 		return
 	}
 	if page && (r.Method == "GET" || r.Method == "HEAD") {
 		if w.Code != http.StatusSeeOther {
-			t.Errorf("a page is answered %d", w.Code)
+			t.Errorf("a page gets %d", w.Code)
 		}
 		leadsToLogin(t, "Location", h.Get("Location"))
 		return
 	}
 	if w.Code != http.StatusUnauthorized || h["Location"] != nil {
-		t.Errorf("answered %d to %q", w.Code, h["Location"])
+		t.Errorf("the response is %d to %q", w.Code, h["Location"])
 	}
 	if page {
 		if !strings.HasPrefix(h.Get("Content-Type"), "text/html") || h["Hx-Redirect"] != nil {
-			t.Errorf("a form is answered with %q", h)
+			t.Errorf("a form gets %q", h)
 		}
 		return
 	}
@@ -213,7 +212,7 @@ func asksToSignIn(t *testing.T, r *http.Request, w *httptest.ResponseRecorder) {
 		LoginURL string `json:"login_url"`
 	}
 	if err := json.Unmarshal(w.Body.Bytes(), &body); err != nil || body.Error != "unauthenticated" {
-		t.Errorf("answered %s", w.Body)
+		t.Errorf("the response is %s", w.Body)
 	}
 	leadsToLogin(t, "login_url", body.LoginURL)
 }

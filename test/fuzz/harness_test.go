@@ -36,17 +36,16 @@ const (
 	whoPath     = "/page/x"
 )
 
-// stage is an application behind ginauth and a provider, with nothing between
-// them: no socket, no browser, and a clock that stands still. Fuzzing needs
-// thousands of sign-ins a second, and the same outcome for the same input, so
-// fresh forgets all that the last input did.
+// stage is an application behind ginauth and a provider, connected directly: without sockets or
+// a browser, and with a stopped clock. Fuzzing needs thousands of sign-ins a second, and the
+// same result for the same input, so fresh discards the state of the last input.
 type stage struct {
 	engine *gin.Engine
 	auth   *ginauth.Auth
 	now    time.Time
 	answer map[string]http.HandlerFunc // the provider's, by path
-	asked  []*http.Request             // of the provider, with their forms parsed
-	login  *ginauth.Login              // what OnLogin was given
+	asked  []*http.Request             // requests to the provider, with their forms parsed
+	login  *ginauth.Login              // the argument of OnLogin
 	ran    int                         // guarded handlers that ran
 	ledger
 	log bytes.Buffer
@@ -81,8 +80,8 @@ func newStage(t testing.TB, change func(p *ginauth.Provider, o *ginauth.Options)
 	return s
 }
 
-// fresh forgets the last input, and holds this one, of so many bytes, to what
-// it may cost.
+// fresh discards the state of the last input, and limits the cost of this one, which has that
+// many bytes.
 func (s *stage) fresh(t *testing.T, size int) {
 	s.forget()
 	before, start := allocated(), time.Now()
@@ -109,7 +108,7 @@ func allocated() uint64 {
 
 // RoundTrip implements http.RoundTripper: it is the provider.
 func (s *stage) RoundTrip(r *http.Request) (*http.Response, error) {
-	_ = r.ParseForm() // what is no form has none
+	_ = r.ParseForm() // empty for a malformed form
 	s.asked = append(s.asked, r)
 	w := httptest.NewRecorder()
 	if answer := s.answer[r.URL.Path]; answer != nil {
@@ -122,7 +121,7 @@ func (s *stage) RoundTrip(r *http.Request) (*http.Response, error) {
 	return resp, nil
 }
 
-// count is how often the provider was asked at a path.
+// count returns the number of requests to a path of the provider.
 func (s *stage) count(path string) (n int) {
 	for _, r := range s.asked {
 		if r.URL.Path == path {
@@ -132,7 +131,7 @@ func (s *stage) count(path string) (n int) {
 	return n
 }
 
-// ledger is Revocations that can be forgotten.
+// ledger is Revocations that can be cleared.
 type ledger struct {
 	spent map[ginauth.RevocationKey]bool
 	marks map[ginauth.RevocationKey]time.Time
@@ -164,8 +163,7 @@ func (l *ledger) Once(_ context.Context, key ginauth.RevocationKey, _ time.Durat
 	return first, nil
 }
 
-// ask sends a request, with one Cookie header if cookies is not empty, to the
-// application.
+// ask sends a request to the application, with one Cookie header if cookies is not empty.
 func (s *stage) ask(method, path, query, cookies string) *httptest.ResponseRecorder {
 	r := httptest.NewRequest(method, stageURL+path, nil)
 	r.URL.RawQuery = query
@@ -181,8 +179,7 @@ func (s *stage) send(r *http.Request) *httptest.ResponseRecorder {
 	return w
 }
 
-// attempt is a sign-in that was begun: what the provider was told, and what the
-// browser keeps.
+// attempt is a sign-in that was begun: the authorization request, and the browser's cookies.
 type attempt struct{ state, nonce, name, value string }
 
 func (a attempt) cookie() string { return a.name + "=" + a.value }
@@ -198,19 +195,19 @@ func (s *stage) beginWith(t testing.TB, provider, query string) attempt {
 	w := s.ask("GET", "/login/"+provider, query, "")
 	to, err := url.Parse(w.Header().Get("Location"))
 	if err != nil || w.Code != http.StatusSeeOther {
-		t.Fatalf("/login/%s answered %d %s\n%s", provider, w.Code, w.Body, &s.log)
+		t.Fatalf("/login/%s responded %d %s\n%s", provider, w.Code, w.Body, &s.log)
 	}
 	name, value, _ := strings.Cut(jarOf(w), "=")
 	q := to.Query()
 	return attempt{state: q.Get("state"), nonce: q.Get("nonce"), name: name, value: value}
 }
 
-// answerOf is the query of the provider's good answer to an attempt.
+// answerOf returns the query of the provider's valid response to an attempt.
 func answerOf(a attempt) string {
 	return "code=" + stageCode + "&state=" + a.state + "&iss=" + url.QueryEscape(stageIDP)
 }
 
-// jarOf is what a browser would send after an answer: a Cookie header.
+// jarOf returns the Cookie header that a browser would send after a response.
 func jarOf(w *httptest.ResponseRecorder) string {
 	var pairs []string
 	for _, line := range w.Header()["Set-Cookie"] {
@@ -221,7 +218,7 @@ func jarOf(w *httptest.ResponseRecorder) string {
 	return strings.Join(pairs, "; ")
 }
 
-// who is signed in with these cookies? nil is nobody.
+// who returns the user that is signed in with these cookies, or nil.
 func (s *stage) who(t testing.TB, cookies string) *ginauth.User {
 	t.Helper()
 	w := s.ask("GET", whoPath, "", cookies)
@@ -235,9 +232,8 @@ func (s *stage) who(t testing.TB, cookies string) *ginauth.User {
 	return u
 }
 
-// closes holds an answer of our own routes to what all of them have: headers
-// that keep it to itself, each on one line, and none of the secrets, here or in
-// the log.
+// closes checks the common properties of a response of ginauth's routes: the security headers,
+// each on one line, and no secrets, in the response or in the log.
 func (s *stage) closes(t *testing.T, w *httptest.ResponseRecorder, secrets ...string) {
 	t.Helper()
 	h := w.Header()
@@ -270,7 +266,7 @@ func (s *stage) closes(t *testing.T, w *httptest.ResponseRecorder, secrets ...st
 	}
 }
 
-// sends is an endpoint that answers with v as JSON.
+// sends returns an endpoint that responds with v as JSON.
 func sends(v any) http.HandlerFunc {
 	return sitetest.AnswerWith(http.StatusOK, "application/json", sitetest.JSON(v))
 }
@@ -283,8 +279,8 @@ func stageMetadata() map[string]any {
 	}
 }
 
-// The provider's keys, "ed" and "ec", and one that is nobody's. They are the
-// same in every run, as seeds and findings have to be.
+// The provider's keys, "ed" and "ec", and a foreign one. They are the same in every run, as
+// seeds and findings require.
 var (
 	stageEd    = ed25519.NewKeyFromSeed(seedOf("ed"))
 	stageEC    = mustKey(ecdsa.ParseRawPrivateKey(elliptic.P256(), seedOf("ec")))
@@ -311,7 +307,7 @@ func stageKeys() map[string]any {
 	return map[string]any{"keys": []map[string]any{edJWK("ed", stageEd), sitetest.ECJWK("ec", &stageEC.PublicKey)}}
 }
 
-// signES256 signs without chance (RFC 6979).
+// signES256 signs deterministically (RFC 6979).
 func signES256(input string) []byte {
 	sum := sha256.Sum256([]byte(input))
 	der, err := stageEC.Sign(nil, sum[:], crypto.SHA256)
@@ -335,12 +331,12 @@ func edToken(header map[string]any, payload string) string {
 	return input + "." + sitetest.Base64(ed25519.Sign(stageEd, []byte(input)))
 }
 
-// goodClaims are those of a good ID token.
+// goodClaims returns the claims of a valid ID token.
 func (s *stage) goodClaims(a attempt) map[string]any {
 	return map[string]any{"iss": stageIDP, "sub": "ada", "aud": stageClient, "iat": s.now.Unix(), "exp": s.now.Unix() + 600, "nonce": a.nonce}
 }
 
-// tokenAnswer makes the token endpoint answer with that ID token.
+// tokenAnswer makes the token endpoint respond with that ID token.
 func (s *stage) tokenAnswer(idToken string) {
 	s.answer["/token"] = sends(map[string]any{"access_token": stageToken, "token_type": "Bearer", "id_token": idToken})
 }

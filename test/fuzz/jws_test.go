@@ -16,8 +16,8 @@ import (
 	"github.com/ginauth/ginauth/internal/strictjson"
 )
 
-// jwsSigners sign the input of a fuzzed token: with the provider's keys, with
-// one that is nobody's, with what everybody knows, and not at all.
+// jwsSigners sign the input of a fuzzed token: with the provider's keys, with a foreign one,
+// with public values, and not at all.
 var jwsSigners = []func(input string) string{
 	func(input string) string { return sitetest.Base64(ed25519.Sign(stageEd, []byte(input))) },
 	func(input string) string { return sitetest.Base64(signES256(input)) },
@@ -35,12 +35,12 @@ func hmacOf(secret, input string) string {
 }
 
 func undone(segment string) string {
-	text, _ := base64.RawURLEncoding.DecodeString(segment) // what is not base64url is signed as something else
+	text, _ := base64.RawURLEncoding.DecodeString(segment) // text that is not base64url is signed as something else
 	return string(text)
 }
 
-// jwsHeaders are seeds: EVIL stands for an address that nobody may ask, JWK for
-// a key that is not the provider's.
+// jwsHeaders are seeds: EVIL is replaced by a URL that must not be requested, JWK by a key that
+// is not the provider's.
 var jwsHeaders = []string{
 	`{"alg":"EdDSA","kid":"ed"}`, `{"alg":"EdDSA","kid":"ed","typ":"JWT"}`, `{"alg":"EdDSA"}`, `{"alg":"ES256","kid":"ec"}`, `{"alg":"ES256"}`, `{"alg":"EdDSA","kid":"ec"}`,
 	`{"alg":"ES256","kid":"ed"}`, `{"alg":"EdDSA","kid":"other"}`, `{"alg":"EdDSA","kid":""}`, `{"alg":"EdDSA","kid":1}`, `{"alg":"EdDSA","kid":null}`, `{"kid":"ed"}`, `{}`, `{"alg":"none"}`, `{"alg":"None","kid":"ed"}`,
@@ -62,9 +62,9 @@ var jwsForms = []string{
 
 var compactForm = regexp.MustCompile(`^[A-Za-z0-9_-]+\.[A-Za-z0-9_-]+\.[A-Za-z0-9_-]+$`)
 
-// goodJWS is the reference: a JWS in compact serialization (RFC 7515 7.1), with
-// a header that says one thing, an algorithm of the metadata's, and a signature
-// by the key that it names, or by one of the provider's if it names none.
+// goodJWS is the reference: a JWS in compact serialization (RFC 7515 7.1), with an unambiguous
+// header, an algorithm of the metadata, and a signature by the key that it names, or by one of
+// the provider's if it names none.
 func goodJWS(token string) bool {
 	if !compactForm.MatchString(token) || len(token) > 64<<10 {
 		return false
@@ -77,7 +77,7 @@ func goodJWS(token string) bool {
 	if err != nil || err2 != nil || err3 != nil {
 		return false
 	}
-	if _, err := strictjson.Object(header); err != nil { // which has a target of its own
+	if _, err := strictjson.Object(header); err != nil { // which has a separate target
 		return false
 	}
 	h, err := readClaims(string(header))
@@ -116,14 +116,13 @@ func goodJWS(token string) bool {
 	return false
 }
 
-// readMembers are what the library below us reads in a header, needed or not,
-// and refuses if it is malformed.
+// readMembers are the header members that the library reads, whether needed or not, and rejects
+// if they are malformed.
 var readMembers = regexp.MustCompile(`"(jwk|x5c|x5t|x5t#S256|nonce|cty|jku|x5u|epk|apu|apv|iv|tag|p2c|p2s|url)"|\\`)
 
-// FuzzCompactJWS writes the ID token in other ways: another header, other
-// signers, other serializations, bytes that differ. Ada is signed in by it if
-// and only if the reference says that it is a JWS of the provider's, and it
-// still has the claims.
+// FuzzCompactJWS writes the ID token in other ways: another header, other signers, other
+// serializations, different bytes. It signs Ada in if and only if the reference accepts it as a
+// JWS of the provider, and it still has the claims.
 func FuzzCompactJWS(f *testing.F) {
 	for i, header := range jwsHeaders {
 		f.Add(header, uint8(0), "H.P.S", uint16(0), uint8(0))
@@ -169,13 +168,13 @@ func FuzzCompactJWS(f *testing.F) {
 			return
 		}
 		if w.Code != http.StatusForbidden && w.Code != http.StatusBadGateway {
-			t.Errorf("answered %d %s", w.Code, w.Body)
+			t.Errorf("the response is %d %s", w.Code, w.Body)
 		}
 		s.closes(t, w, a.state, a.value, a.nonce, sig)
 	})
 }
 
-// sameClaims says whether the token's payload still says what it should.
+// sameClaims reports whether the token's payload still has the original claims.
 func sameClaims(token, payload string) bool {
 	var got, want map[string]any
 	err := json.Unmarshal([]byte(undone(strings.Split(token, ".")[1])), &got)

@@ -10,9 +10,8 @@ import (
 	"github.com/ginauth/ginauth/internal/sitetest"
 )
 
-// attemptCookies are seeds: NAME and VALUE are the cookie of the sign-in, OTHER
-// and WORTH that of another one of the same browser, SESSION the name of the
-// session's.
+// attemptCookies are seeds: NAME and VALUE are the cookie of the sign-in, OTHER and WORTH that
+// of another sign-in in the same browser, SESSION is the name of the session cookie.
 var attemptCookies = []string{
 	"NAME=VALUE", "NAME=VALUE; OTHER=WORTH", "OTHER=WORTH; NAME=VALUE", "a=b;NAME=VALUE;c=d", "NAME=VALUE; NAME=x", "NAME=x; NAME=VALUE", "NAME=VALUE; NAME=VALUE", "NAME=x; NAME=x; NAME=x; NAME=VALUE", "NAME=x; NAME=x; NAME=x; NAME=x; NAME=VALUE",
 	"NAME=VALUEx", "NAME=xVALUE", "NAME=VALUE=", "NAME=\"VALUE\"", "NAME=VALUE,NAME=VALUE", "NAME==VALUE", "NAME=", "NAME", "=VALUE", "", ";", "NAME=WORTH", "OTHER=VALUE", "OTHER=WORTH", "SESSION=VALUE", "SESSION=1VALUE", "SESSION-f0=VALUE", "SESSION-l=VALUE",
@@ -20,11 +19,10 @@ var attemptCookies = []string{
 	strings.Repeat("x=y; ", 500) + "NAME=VALUE", "NAME=" + strings.Repeat("A", 5000), "NAME=VALUE; SESSION=x; SESSION-2=y",
 }
 
-// FuzzAttemptCookie brings back a good answer with cookies that anybody may have
-// changed: a header made of the attempts' parts, with one byte of the sealed
-// ones changed if mask is not zero, and the state of either attempt, or none, or
-// one that names the right cookie (HANDLE).
-// The code is redeemed only with the whole cookie of that very state.
+// FuzzAttemptCookie sends a valid response with modified cookies: a header made of parts of the
+// attempts, with one byte of the sealed values changed if mask is not zero, and the state of
+// either attempt, or none, or one that names the right cookie (HANDLE). The code is redeemed
+// only with the whole cookie of that very state.
 func FuzzAttemptCookie(f *testing.F) {
 	for _, header := range attemptCookies {
 		f.Add(header, "STATE", uint16(0), uint8(0))
@@ -39,7 +37,7 @@ func FuzzAttemptCookie(f *testing.F) {
 	s := newStage(f, nil)
 	f.Fuzz(func(t *testing.T, header, state string, at uint16, mask uint8) {
 		if len(header) > 20_000 {
-			return // a server would not read it
+			return // a server would reject it
 		}
 		s.fresh(t, len(header)*10)
 		own, other := s.begin(t, ""), s.begin(t, "")
@@ -65,15 +63,15 @@ func FuzzAttemptCookie(f *testing.F) {
 			t.Errorf("%q is not taken for the sign-in's\n%s", header, &s.log)
 		}
 		if !redeemed && w.Code != http.StatusBadRequest {
-			t.Errorf("answered %d %s", w.Code, w.Body)
+			t.Errorf("the response is %d %s", w.Code, w.Body)
 		}
 		s.closes(t, w, own.nonce, other.nonce, own.value, other.value)
 	})
 }
 
-// FuzzAttemptRecord seals whatever it is given as the attempt of a state, as a
-// program of another version might have. Nothing comes of it but a sign-in with
-// the provider that the record and the callback name, at most once.
+// FuzzAttemptRecord seals arbitrary bytes as the attempt of a state, as another version could
+// have done. The only possible effect is one sign-in with the provider that the record and the
+// callback name.
 func FuzzAttemptRecord(f *testing.F) {
 	s := newStage(f, nil)
 	box, err := seal.New([]string{sitetest.Key}, stageURL, "attempt")
@@ -101,7 +99,7 @@ func FuzzAttemptRecord(f *testing.F) {
 	f.Add(append(slices.Clone(good[:125]), 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 1))
 	f.Fuzz(func(t *testing.T, record []byte) {
 		if len(record) > 2000 {
-			return // more than a cookie holds
+			return // too large for a cookie
 		}
 		s.fresh(t, len(record))
 		s.tokenAnswer(edToken(nil, sitetest.JSON(s.goodClaims(a))))
@@ -115,7 +113,7 @@ func FuzzAttemptRecord(f *testing.F) {
 			t.Errorf("%+v is signed in by %q", u, record)
 		}
 		if !slices.Contains([]int{303, 400, 403}, w.Code) || slices.Equal(record, good) && w.Code != http.StatusSeeOther {
-			t.Errorf("answered %d %s\n%s", w.Code, w.Body, &s.log)
+			t.Errorf("the response is %d %s\n%s", w.Code, w.Body, &s.log)
 		}
 		s.closes(t, w, a.nonce)
 		s.asked = nil

@@ -14,8 +14,8 @@ import (
 	"github.com/ginauth/ginauth/internal/sitetest"
 )
 
-// logoutStage is a stage with two people signed in: Ada, with a session at the
-// provider, and Grace.
+// logoutStage is a stage with two signed-in users: Ada, with a session at the provider, and
+// Grace.
 func logoutStage(f testing.TB) (s *stage, ada, grace string) {
 	s = newStage(f, nil)
 	a := s.begin(f, "")
@@ -30,20 +30,19 @@ func logoutStage(f testing.TB) (s *stage, ada, grace string) {
 	return s, ada, grace
 }
 
-// backChannel posts a logout token as a provider does.
+// backChannel posts a logout token like a provider.
 func (s *stage) backChannel(token string) *httptest.ResponseRecorder {
 	r := httptest.NewRequest("POST", stageURL+"/logout/demo/backchannel", strings.NewReader(url.Values{"logout_token": {token}}.Encode()))
 	r.Header.Set("Content-Type", sitetest.FormType)
 	return s.send(r)
 }
 
-// logoutTyps are a logout token's typ, and others'; those of the first half are
-// admitted.
+// logoutTyps are values of typ; the first half is accepted in logout tokens.
 var logoutTyps = []any{"logout+jwt", "JWT", nil, "LOGOUT+JWT", "application/logout+jwt", "at+jwt", "", "secevent+jwt", 1, []any{"logout+jwt"}}
 
-// FuzzLogoutToken changes the claims of a logout token, which is then signed as
-// it should be. Ada is signed out if and only if the reference says that the
-// token is one, and it names her or her session; Grace never is.
+// FuzzLogoutToken changes the claims of a logout token, and signs it correctly. Ada is signed
+// out if and only if the reference accepts the token, and it names her or her session; Grace
+// never is.
 func FuzzLogoutToken(f *testing.F) {
 	const event = `{"http://schemas.openid.net/event/backchannel-logout":{}}`
 	for typ := range logoutTyps {
@@ -71,7 +70,7 @@ func FuzzLogoutToken(f *testing.F) {
 	})
 }
 
-// TestLogoutClaimsOneByOne makes every single change to a good logout token.
+// TestLogoutClaimsOneByOne makes every single change to a valid logout token.
 func TestLogoutClaimsOneByOne(t *testing.T) {
 	t.Parallel()
 	s, ada, grace := logoutStage(t)
@@ -81,8 +80,8 @@ func TestLogoutClaimsOneByOne(t *testing.T) {
 	})
 }
 
-// signsOut posts a logout token that a program has changed, and holds what
-// comes of it against the reference.
+// signsOut posts a logout token that a program has changed, and compares the result with the
+// reference.
 func (s *stage) signsOut(t *testing.T, ada, grace string, program []byte, wait, typ uint8) {
 	s.now = s.now.Add(20 * time.Duration(wait) * time.Second)
 	values := strings.NewReplacer("ISS", stageIDP, "CID", stageClient, "LONG255", strings.Repeat("x", 255), "LONG256", strings.Repeat("x", 256))
@@ -98,10 +97,10 @@ func (s *stage) signsOut(t *testing.T, ada, grace string, program []byte, wait, 
 	w := s.backChannel(token)
 	s.closes(t, w, token[len(token)-40:])
 	if (why == "") != (w.Code == http.StatusOK) || why != "" && (w.Code != http.StatusBadRequest || !strings.Contains(w.Body.String(), `"invalid_request"`) || len(s.marks) != 0) {
-		t.Fatalf("the reference says %q, and it was answered with %d %s\n%s\n%s", why, w.Code, w.Body, payload, &s.log)
+		t.Fatalf("the reference says %q, and it got %d %s\n%s\n%s", why, w.Code, w.Body, payload, &s.log)
 	}
 	if w.Header()["Set-Cookie"] != nil || w.Code == http.StatusOK && w.Body.Len() != 0 {
-		t.Errorf("answered with %q, %s", w.Header()["Set-Cookie"], w.Body)
+		t.Errorf("the response is %q, %s", w.Header()["Set-Cookie"], w.Body)
 	}
 	if s.who(t, grace) == nil {
 		t.Errorf("Grace was signed out\n%s", payload)
@@ -111,9 +110,9 @@ func (s *stage) signsOut(t *testing.T, ada, grace string, program []byte, wait, 
 	}
 }
 
-// endsAda is the reference for whom a good logout token is about: the session
-// of the sid, if there is one, and else all of the person that began before it
-// was issued. Ada's was issued when the fuzzing began.
+// endsAda is the reference for the sessions that a valid logout token ends: that of the sid, if
+// there is one, and otherwise all of the user that began before it was issued. Ada's ID token
+// was issued when the fuzzing began.
 func endsAda(payload string) bool {
 	c, _ := readClaims(payload)
 	iat, _, _ := secondsIn(c, "iat")

@@ -1,5 +1,5 @@
-// Package fuzz feeds hostile bytes to what parses them, through the public API:
-// cookies, callbacks, forms, metadata, keys, tokens and return paths.
+// Package fuzz feeds hostile bytes to parsers, through the public API: cookies, callbacks,
+// forms, metadata, keys, tokens and return paths.
 package fuzz
 
 import (

@@ -11,16 +11,15 @@ import (
 	"github.com/ginauth/ginauth/internal/sitetest"
 )
 
-// metadataWith is the good metadata with one member changed; nil takes it away.
+// metadataWith returns the valid metadata with one member changed; nil removes it.
 func metadataWith(name string, value any) string {
 	m := stageMetadata()
 	sitetest.Put(m, name, value)
 	return sitetest.JSON(m)
 }
 
-// goodMetadata is the reference: what of a discovery document must hold before
-// anything is sent to an address in it (OpenID Connect Discovery 1.0, sections
-// 3 and 4.3).
+// goodMetadata is the reference: the conditions of a discovery document before any request to a
+// URL in it (OpenID Connect Discovery 1.0, sections 3 and 4.3).
 func goodMetadata(media, body string) (doc map[string]any, ok bool) {
 	kind, _, err := mime.ParseMediaType(media)
 	doc, strict := readStrictly(body)
@@ -28,7 +27,7 @@ func goodMetadata(media, body string) (doc map[string]any, ok bool) {
 	if err != nil && err != mime.ErrInvalidMediaParameter || !isJSON || !strict || doc["issuer"] != stageIDP {
 		return nil, false
 	}
-	for _, name := range []string{"authorization_endpoint", "token_endpoint", "jwks_uri"} { // the others are not used for a sign-in here
+	for _, name := range []string{"authorization_endpoint", "token_endpoint", "jwks_uri"} { // others are not used for a sign-in here
 		address, _ := doc[name].(string)
 		u, err := url.Parse(address)
 		if err != nil || u.Scheme != "https" || u.Host == "" || u.User != nil || strings.Contains(address, "#") || strings.ContainsAny(address, "\\ \t\r\n") {
@@ -44,9 +43,9 @@ func goodMetadata(media, body string) (doc map[string]any, ok bool) {
 		offers("token_endpoint_auth_methods_supported", "client_secret_basic", "client_secret_post")
 }
 
-// FuzzDiscovery lets the discovery document say anything. A browser is sent on
-// only to the address in a document that the reference takes, with a request of
-// ours; and from there on what is asked is at the document's addresses.
+// FuzzDiscovery fuzzes the discovery document. A browser is redirected only to the URL in a
+// document that the reference accepts, with our authorization request; later requests go only to
+// the document's URLs.
 func FuzzDiscovery(f *testing.F) {
 	f.Add("application/json", sitetest.JSON(stageMetadata()))
 	for _, name := range []string{"issuer", "authorization_endpoint", "token_endpoint", "jwks_uri", "userinfo_endpoint", "end_session_endpoint"} {
@@ -83,7 +82,7 @@ func FuzzDiscovery(f *testing.F) {
 			small := len(body) < 4000
 			fit := good && !slices.ContainsFunc([]string{"authorization_endpoint", "token_endpoint", "jwks_uri"}, func(name string) bool { return !plainAddress(doc[name]) })
 			if w.Code != http.StatusBadGateway || len(w.Header()["Set-Cookie"]) != 0 || fit && small || s.auth.Warm(t.Context()) == nil {
-				t.Errorf("answered %d %s\n%s\n%s", w.Code, w.Body, body, &s.log)
+				t.Errorf("the response is %d %s\n%s\n%s", w.Code, w.Body, body, &s.log)
 			}
 			s.closes(t, w)
 			return
@@ -95,14 +94,14 @@ func FuzzDiscovery(f *testing.F) {
 	})
 }
 
-// plainAddress is one that nothing at all can be said against.
+// plainAddress reports whether a URL is valid by every rule.
 func plainAddress(v any) bool {
 	address, _ := v.(string)
 	rest, ok := strings.CutPrefix(address, stageIDP+"/")
 	return v == nil || ok && strings.Trim(rest, "abcdefghijklmnopqrstuvwxyz/") == ""
 }
 
-// obeys holds a sign-in against the document that it follows.
+// obeys compares a sign-in with the document on which it is based.
 func (s *stage) obeys(t *testing.T, doc map[string]any, location, cookies string) {
 	t.Helper()
 	to, err := url.Parse(location)
@@ -133,8 +132,8 @@ func (s *stage) obeys(t *testing.T, doc map[string]any, location, cookies string
 	}
 }
 
-// keySets are seeds; EDX is the x of the provider's key "ed", ECX and ECY are
-// those of "ec", and ALIENX is the x of nobody's.
+// keySets are seeds; EDX is the x of the provider's key "ed", ECX and ECY are x and y of "ec",
+// and ALIENX is the x of the foreign key.
 var keySets = []string{
 	`{"keys":[{"kty":"OKP","crv":"Ed25519","kid":"ed","use":"sig","alg":"EdDSA","x":"EDX"}]}`, `{"keys":[{"kty":"OKP","crv":"Ed25519","x":"EDX"}]}`, `{"keys":[{"kty":"EC","crv":"P-256","kid":"ec","x":"ECX","y":"ECY"}]}`,
 	`{"keys":[{"kty":"OKP","crv":"Ed25519","kid":"ed","use":"enc","x":"EDX"}]}`, `{"keys":[{"kty":"OKP","crv":"Ed25519","kid":"ed","alg":"ES256","x":"EDX"}]}`, `{"keys":[{"kty":"OKP","crv":"Ed25519","kid":"ed","key_ops":["sign"],"x":"EDX"}]}`,
@@ -148,9 +147,9 @@ var keySets = []string{
 	`{"keys":[{"kty":"OKP","crv":"Ed25519","kid":"ed","Use":"enc","x":"EDX"}]}`, `{"keys":[{"kty":"OKP","crv":"Ed25519","kid":"ed","D":"EDX","x":"EDX"}]}`, `{"keys":{"kty":"OKP","crv":"Ed25519","kid":"ed","x":"EDX"}}`, `[{"kty":"OKP","crv":"Ed25519","kid":"ed","x":"EDX"}]`, `{"keys":null}`, `{}`, `[]`, ``, `<!doctype html>`,
 }
 
-// FuzzJWKS lets the key set be anything. A token signed by one of the
-// provider's keys is taken only if that key is in it, for verifying signatures
-// with its own algorithm, in public, under that name or none.
+// FuzzJWKS fuzzes the key set. A token signed by one of the provider's keys is accepted only if
+// the set has that public key, for verifying signatures with its algorithm, under that kid or
+// none.
 func FuzzJWKS(f *testing.F) {
 	for i, body := range keySets {
 		f.Add("application/json", body, uint8(i%2))
@@ -187,11 +186,11 @@ func FuzzJWKS(f *testing.F) {
 		w := s.ask("GET", "/authorize/demo", answerOf(a), a.cookie())
 		u := s.who(t, jarOf(w))
 		if n := s.count("/keys"); n < 1 || n > 2 || s.count("/evil") != 0 {
-			t.Errorf("the keys were asked for %d times", n)
+			t.Errorf("the keys were requested %d times", n)
 		}
 		if u == nil {
 			if w.Code != http.StatusForbidden && w.Code != http.StatusBadGateway || body == names.Replace(keySets[0]) && media == "application/json" && alg == "EdDSA" {
-				t.Errorf("answered %d %s\n%s", w.Code, w.Body, &s.log)
+				t.Errorf("the response is %d %s\n%s", w.Code, w.Body, &s.log)
 			}
 			s.closes(t, w, a.state, a.nonce, a.value, stageCode, stageToken)
 			return

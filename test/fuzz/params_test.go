@@ -16,9 +16,9 @@ import (
 	"github.com/ginauth/ginauth/internal/sitetest"
 )
 
-// FuzzReadParams: whatever a request brings to the login and the callback, it
-// is read in one way or refused: no answer is a failure of ours, nothing is
-// sent twice, and nothing but what may be passed on is.
+// FuzzReadParams: any parameters of a request to the login and the callback are parsed
+// unambiguously or rejected: no response is a 500, no parameter is sent twice, and only allowed
+// parameters are passed on.
 func FuzzReadParams(f *testing.F) {
 	for _, seed := range []struct {
 		post              bool
@@ -60,13 +60,13 @@ func FuzzReadParams(f *testing.F) {
 		for path, may := range map[string][]int{"/authorize/demo": {400, 405, 413, 415}, "/authorize/form": {303, 400, 405, 413, 415}} {
 			w := ask(path)
 			if !slices.Contains(may, w.Code) {
-				t.Errorf("%s answered %d: %s", path, w.Code, w.Body)
+				t.Errorf("%s responded %d: %s", path, w.Code, w.Body)
 			}
 			if location := w.Header().Get("Location"); w.Code == 303 && !strings.HasPrefix(location, "https://app.example.com/authorize/form?carried=") {
 				t.Errorf("%s redirects to %q", path, location)
 			}
 			if w.Code != 303 && w.Header()["Set-Cookie"] != nil {
-				t.Errorf("%s refuses, and sets %q", path, w.Header()["Set-Cookie"])
+				t.Errorf("%s rejects the request, and sets %q", path, w.Header()["Set-Cookie"])
 			}
 		}
 	})
@@ -86,13 +86,13 @@ func fuzzedEngine(t testing.TB) http.Handler {
 	return engine
 }
 
-// checkBegun holds an answer of /login/demo to what it may be.
+// checkBegun checks a response of /login/demo.
 func checkBegun(t *testing.T, w *httptest.ResponseRecorder) {
 	t.Helper()
 	cookies := len(w.Header()["Set-Cookie"])
 	if w.Code != http.StatusSeeOther {
 		if !slices.Contains([]int{400, 401, 403, 413, 415}, w.Code) || cookies != 0 {
-			t.Errorf("/login/demo answered %d with %d cookies: %s", w.Code, cookies, w.Body)
+			t.Errorf("/login/demo responded %d with %d cookies: %s", w.Code, cookies, w.Body)
 		}
 		return
 	}
@@ -115,7 +115,7 @@ func checkBegun(t *testing.T, w *httptest.ResponseRecorder) {
 		case slices.Contains(fuzzedParams, name) && (len(values[0]) > 256 || strings.ContainsFunc(values[0], unicode.IsControl)):
 			t.Errorf("%s was passed on as %q", name, values)
 		case !fixed && !slices.Contains([]string{"state", "nonce", "code_challenge"}, name) && !slices.Contains(fuzzedParams, name):
-			t.Errorf("%s is sent, which is nobody's", name)
+			t.Errorf("%s is sent, which belongs to no session", name)
 		}
 	}
 	for _, name := range []string{"client_id", "response_type", "scope", "redirect_uri", "state", "nonce", "code_challenge", "code_challenge_method"} {

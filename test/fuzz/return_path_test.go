@@ -6,8 +6,8 @@ import (
 	"github.com/ginauth/ginauth/internal/sitetest"
 )
 
-// FuzzReturnTo: whatever is admitted as a return path stays on this site, by
-// every reading of it, and is admitted again as it is.
+// FuzzReturnTo: every admitted return path stays on this site, for every parser, and is admitted
+// again unchanged.
 func FuzzReturnTo(f *testing.F) {
 	for _, list := range sitetest.HostilePaths {
 		for _, raw := range list {

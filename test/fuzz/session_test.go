@@ -13,10 +13,10 @@ import (
 	"github.com/ginauth/ginauth/internal/sitetest"
 )
 
-// fuzzTime is when the committed seeds were written.
+// fuzzTime is the time at which the committed seeds were written.
 var fuzzTime = time.Date(2026, time.January, 2, 3, 4, 5, 0, time.UTC)
 
-// fuzzSite is a guard without a server, a browser or a provider to ask.
+// fuzzSite is a guard without a server, a browser or requests to a provider.
 func fuzzSite(t testing.TB) *sitetest.Site {
 	t.Helper()
 	s := &sitetest.Site{T: t, URL: "http://localhost:1", Engine: gin.New(), Clock: &sitetest.Clock{}, Logs: &sitetest.Logs{}}
@@ -44,14 +44,13 @@ func fuzzed(s *sitetest.Site, t *testing.T, cookies string) (who string, in bool
 	w := httptest.NewRecorder()
 	s.Engine.ServeHTTP(w, r)
 	if w.Code != http.StatusOK && w.Code != http.StatusUnauthorized {
-		t.Fatalf("answered %d %s", w.Code, w.Body)
+		t.Fatalf("the response is %d %s", w.Code, w.Body)
 	}
 	return w.Body.String(), w.Code == http.StatusOK
 }
 
-// FuzzSessionRecord seals whatever it is given, as a program of another version
-// might have. What is no record of ours is nobody; what is one is a user of a
-// provider that is configured.
+// FuzzSessionRecord seals arbitrary bytes, as another version could have done. An invalid record
+// signs no user in; a valid one signs in a user of a configured provider.
 func FuzzSessionRecord(f *testing.F) {
 	s := fuzzSite(f)
 	box := sitetest.SessionBox(f, s)
@@ -72,10 +71,10 @@ func FuzzSessionRecord(f *testing.F) {
 	})
 }
 
-// FuzzSessionCookies makes Cookie headers of real sessions' parts: NAME stands
-// for the cookie's name, WHOLE for a session, OTHER for somebody else's, FIRST
-// and SECOND for the two cookies of a larger one. Nobody is signed in without
-// all of a session, and who it is does not depend on who came before.
+// FuzzSessionCookies makes Cookie headers of parts of real sessions: NAME is replaced by the
+// cookie's name, WHOLE by a session, OTHER by another user's, FIRST and SECOND by the two
+// cookies of a larger one. No user is signed in without a complete session, and the user does
+// not depend on previous requests.
 func FuzzSessionCookies(f *testing.F) {
 	s := fuzzSite(f)
 	name, whole, _ := strings.Cut(s.Mint(&ginauth.User{Subject: "ada"}), "=")

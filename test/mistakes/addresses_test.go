@@ -14,7 +14,7 @@ import (
 	"github.com/ginauth/ginauth/internal/sitetest"
 )
 
-// mistakesInAddresses are mistakes in where the application is.
+// mistakesInAddresses are mistakes about the application's address.
 func mistakesInAddresses() []commonMistake {
 	return []commonMistake{
 		{"localhost and 127.0.0.1", twoNames},
@@ -56,8 +56,8 @@ func mistakesInAddresses() []commonMistake {
 	}
 }
 
-// A visit on the other name is put on BaseURL's before anything begins, so the
-// cookie is where the answer comes.
+// A page load on the other name is redirected to BaseURL's before a sign-in begins, so the
+// cookie is on the host that receives the response.
 func twoNames(t *testing.T) {
 	s := sitetest.New(t, nil)
 	p := s.Must(s.Browser.Get(strings.Replace(s.URL, "localhost", "127.0.0.1", 1) + "/page/x"))
@@ -114,7 +114,7 @@ func slashedBase(t *testing.T) {
 	}
 }
 
-// The terminal says what to register before anybody can come back to another.
+// The log has the redirect URI to register before any sign-in can return to a wrong one.
 func registered(t *testing.T) {
 	s := sitetest.New(t, nil)
 	want := " provider=demo redirect_uri=" + s.URL + "/authorize/demo\n"
@@ -130,11 +130,11 @@ func guardStops(t *testing.T) {
 		s.Ask("GET", path, sitetest.Navigation...)
 	}
 	if n := s.Ran.Load(); n != 0 {
-		t.Errorf("%d protected handlers ran for nobody", n)
+		t.Errorf("%d protected handlers ran without a user", n)
 	}
 }
 
-// A guard around everything, our own routes too, leaves the way in open.
+// A guard around everything, including ginauth's routes, does not block sign-ins.
 func guardInFront(t *testing.T) {
 	s := sitetest.New(t, func(s *sitetest.Site, _ *ginauth.Options) {
 		s.Engine.Use(func(c *gin.Context) { s.Auth.RequireAuth()(c) })

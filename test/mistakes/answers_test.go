@@ -11,8 +11,8 @@ import (
 	"github.com/ginauth/ginauth/internal/sitetest"
 )
 
-// mistakesInAnswers are what comes back, and what does not. More of why an
-// answer finds no attempt is in TestStateInvalidDiagnosis.
+// mistakesInAnswers are about responses that arrive incorrectly or not at all.
+// TestStateInvalidDiagnosis has more reasons for a response without an attempt.
 func mistakesInAnswers() []commonMistake {
 	return []commonMistake{
 		{"the person cancelled", told{
@@ -69,12 +69,12 @@ func answerAgain(t *testing.T) {
 	f.Lands(t, callback, "/")
 }
 
-// tooMuch is a session of so many groups that no cookie holds it.
+// tooMuch is a session with too many groups for cookies.
 func tooMuch(home, id string) func(t *testing.T) {
 	return told{
 		change: func(s *sitetest.Site, o *ginauth.Options) {
 			if home == "store" {
-				o.Sessions = cookie.NewStore([]byte(sitetest.HexKey)) // 4096 bytes, after an encoding of its own
+				o.Sessions = cookie.NewStore([]byte(sitetest.HexKey)) // 4096 bytes, after the store's own encoding
 			}
 			s.IDP.EditIDToken(func(_, claims map[string]any) {
 				groups := make([]string, 900)

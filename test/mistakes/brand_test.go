@@ -18,7 +18,7 @@ func TestBrand(t *testing.T) {
 	}
 }
 
-// An icon stands in the sign-in page as it is.
+// An icon is inserted into the sign-in page unchanged.
 func TestMistakesInTheBrand(t *testing.T) {
 	var all []mistake
 	for _, color := range []string{"24292f", "#24292", "#24292ff", "#24292g", "red", "#fff;x:y", "#ＦＦＦ"} {
@@ -64,8 +64,8 @@ func TestMistakesInTheBrand(t *testing.T) {
 	reports(t, all)
 }
 
-// What a function of package providers found wrong with its arguments, Mount
-// reports, in place of what followed from it.
+// Mount reports the errors that functions of package providers found in their arguments, instead
+// of consequential errors.
 func TestMistakesInArguments(t *testing.T) {
 	tenant := &ginauth.Error{Code: ginauth.ErrInvalidOptions, Op: "tenant", Reason: `"../x" is no tenant`, Fix: "write its id"}
 	reports(t, []mistake{

@@ -1,5 +1,5 @@
-// Package mistakes makes the mistakes that people make, in Options, at the
-// provider and in their own code, and tests what they are told.
+// Package mistakes makes common mistakes, in Options, at the provider and in the application,
+// and tests the resulting messages.
 package mistakes
 
 import (

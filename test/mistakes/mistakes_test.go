@@ -12,15 +12,15 @@ import (
 	"github.com/ginauth/ginauth/internal/sitetest"
 )
 
-// commonMistake is a mistake that people make with login packages again and again,
-// or proof that it cannot be made with this one.
+// commonMistake is a frequent mistake with login packages, or a proof that it is impossible with
+// this one.
 type commonMistake struct {
 	name string
 	run  func(t *testing.T)
 }
 
-// TestCommonMistakes: each comes with what is wrong and what to do about it in the
-// log and, on a loopback BaseURL, on the page.
+// TestCommonMistakes: for each, the log and, with a loopback BaseURL, the page have the reason
+// and the fix.
 func TestCommonMistakes(t *testing.T) {
 	for _, list := range [][]commonMistake{mistakesWithSessions(), mistakesInAddresses(), mistakesAtProviders(), mistakesInAnswers()} {
 		for _, n := range list {
@@ -32,27 +32,27 @@ func TestCommonMistakes(t *testing.T) {
 	}
 }
 
-// told is a mistake that shows at a request.
+// told is a mistake that fails a request.
 type told struct {
-	change func(s *sitetest.Site, o *ginauth.Options) // of what is mounted
-	make   func(f *sitetest.Flow) (address string)    // once it is; opening the address fails
+	change func(s *sitetest.Site, o *ginauth.Options) // changes the options before Mount
+	make   func(f *sitetest.Flow) (address string)    // called after Mount; opening the address fails
 	code   ginauth.Code
 	level  string   // of the line in the log
 	id     string   // of the error, in the log
-	names  []string // settings and values that reason or fix has to name, with {issuer} and {url} for those of the provider and the application
+	names  []string // settings and values that reason or fix must name, with {issuer} and {url} for those of the provider and the application
 }
 
-// comesBack begins a sign-in, and fails where it comes back.
+// comesBack begins a sign-in that fails at the callback.
 func comesBack(f *sitetest.Flow) string { return f.Begin("/login/demo?return_to=/page/x").String() }
 
-// starts fails where a sign-in begins.
+// starts returns the address of a sign-in that fails at its start.
 func starts(f *sitetest.Flow) string { return f.URL + "/login/demo" }
 
 func (m told) run(t *testing.T) {
 	for _, mode := range []struct {
 		name, accept string
 		start        func(testing.TB, func(*sitetest.Site, *ginauth.Options)) *sitetest.Flow
-		developer    bool // who may see the reason
+		developer    bool // whether the page shows the reason
 	}{
 		{"a page on loopback", "text/html", sitetest.NewFlow, true},
 		{"JSON on loopback", "application/json", sitetest.NewFlow, true},
@@ -81,7 +81,7 @@ func (m told) run(t *testing.T) {
 			}
 			sitetest.WantID(t, log, m.id)
 			wantTold(t, f, p.Status, p.Text(), m.code, log)
-			// The log has reason and fix, and the answer has them on loopback.
+			// The log has reason and fix; on loopback the response has them, too.
 			told := loggedReason.FindStringSubmatch(log)
 			if told == nil {
 				t.Fatalf("the log has no reason and fix:\n%s", log)
@@ -92,12 +92,12 @@ func (m told) run(t *testing.T) {
 			}
 			for _, text := range told[1:] {
 				if shown := strings.Contains(written(p.Text()), text); shown != mode.developer {
-					t.Errorf("the answer says %q: %v, want %v: %s", text, shown, mode.developer, p.Text())
+					t.Errorf("the response says %q: %v, want %v: %s", text, shown, mode.developer, p.Text())
 				}
 			}
 			f.KeepsSecrets(t, p)
 			if f.User() != nil {
-				t.Error("somebody is signed in")
+				t.Error("a user is signed in")
 			}
 		})
 	}
@@ -109,8 +109,8 @@ var (
 	loggedCause  = regexp.MustCompile(` error=(?:"(.*)"|(\S+))\n`)
 )
 
-// wantTold checks what everybody gets: the status, a sentence, the code, and
-// the id under which the log has the rest; and nobody the cause.
+// wantTold checks the public response: the status, a sentence, the code, and the request id,
+// without the cause.
 func wantTold(t *testing.T, f *sitetest.Flow, status int, body string, code ginauth.Code, log string) {
 	t.Helper()
 	if want := (&ginauth.Error{Code: code}).Status(); status != want {
@@ -122,17 +122,17 @@ func wantTold(t *testing.T, f *sitetest.Flow, status int, body string, code gina
 	}
 	for _, want := range []string{string(code), id[1], sitetest.Sentence(t, code)} {
 		if !strings.Contains(written(body), want) {
-			t.Errorf("the answer lacks %q: %s", want, body)
+			t.Errorf("the response lacks %q: %s", want, body)
 		}
 	}
 	for _, cause := range loggedCause.FindAllStringSubmatch(log, -1) {
 		if text := cause[1] + cause[2]; strings.Contains(written(body), text) {
-			t.Errorf("the answer has the cause %q: %s", text, body)
+			t.Errorf("the response has the cause %q: %s", text, body)
 		}
 	}
 }
 
-// written is the text of a page, or of JSON.
+// written returns the text of a page, or of JSON.
 func written(body string) string {
 	var fields map[string]string
 	if json.Unmarshal([]byte(body), &fields) != nil {
@@ -145,8 +145,8 @@ func written(body string) string {
 	return text
 }
 
-// atMount is a mistake that Mount reports, in a public application, by the ID of the
-// error and the settings and values that it has to name.
+// atMount is a mistake that Mount reports, in a public application, with the ID of the error and
+// the settings and values that it must name.
 func atMount(change func(o *ginauth.Options), id string, names ...string) func(t *testing.T) {
 	return func(t *testing.T) {
 		err := sitetest.MountError(sitetest.GoodOptionsWith(change))

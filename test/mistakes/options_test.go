@@ -188,7 +188,7 @@ func TestMistakesInKeys(t *testing.T) {
 		name string
 		keys []string
 		what string
-		key  string // which it is
+		key  string // the index of the key
 	}{
 		{"none", nil, "empty", ""},
 		{"an empty one", []string{""}, "key_empty", "key 1"},
@@ -246,7 +246,7 @@ func TestMistakesInTheOtherOptions(t *testing.T) {
 	})
 }
 
-// onProvider is a mistake in the one provider of goodOptions.
+// onProvider is a mistake in the only provider of goodOptions.
 func onProvider(name string, change func(p *ginauth.Provider), id string, names ...string) mistake {
 	return mistake{name, func(o *ginauth.Options) { change(&o.Providers[0]) }, id, append([]string{`provider "corp"`}, names...)}
 }
@@ -372,8 +372,8 @@ func TestMistakesInAddresses(t *testing.T) {
 	}
 }
 
-// Containers in development reach each other by names that no certificate is
-// made for. That must be written by hand, and on a loopback BaseURL.
+// Containers in development reach each other under names without certificates. This must be
+// configured explicitly, and needs a loopback BaseURL.
 func TestHTTPIsForDevelopment(t *testing.T) {
 	for _, c := range []struct {
 		base, issuer string
@@ -486,16 +486,16 @@ func TestMistakesInNames(t *testing.T) {
 	))
 }
 
-// mistake is something written wrong into Options, and the ID of the error, which
-// is made of the field and the cause.
+// mistake is a wrong value in Options, and the ID of the error, which consists of the field and
+// the cause.
 type mistake struct {
 	name  string
 	make  func(o *ginauth.Options)
 	id    string
-	names []string // settings and values that the error has to name
+	names []string // settings and values that the error must name
 }
 
-// reports mounts each mistake alone and asserts that exactly it is reported.
+// reports mounts each mistake separately and asserts that exactly this one is reported.
 func reports(t *testing.T, mistakes []mistake) {
 	t.Helper()
 	for _, m := range mistakes {

@@ -10,7 +10,7 @@ import (
 	"github.com/ginauth/ginauth/internal/sitetest"
 )
 
-// mistakesAtProviders are mistakes in what is said of a provider.
+// mistakesAtProviders are mistakes in the configuration of a provider.
 func mistakesAtProviders() []commonMistake {
 	return []commonMistake{
 		{"the issuer is the discovery address", discoveryAddress},
@@ -156,7 +156,7 @@ func noOpenID(t *testing.T) {
 	}, "provider.userinfo_url.no_profile", "Issuer")(t)
 }
 
-// clockOff puts the application's clock elsewhere than the provider's.
+// clockOff sets the application's clock to another time than the provider's.
 func clockOff(by time.Duration) func(s *sitetest.Site, o *ginauth.Options) {
 	return func(s *sitetest.Site, o *ginauth.Options) {
 		off := &sitetest.Clock{}
@@ -168,7 +168,7 @@ func clockOff(by time.Duration) func(s *sitetest.Site, o *ginauth.Options) {
 func whoseClock(t *testing.T) {
 	for by, want := range map[time.Duration]string{3 * time.Hour: "ahead of the provider's", -time.Hour: "behind the provider's", -50 * time.Second: ""} {
 		s := sitetest.New(t, clockOff(by))
-		if by == -50*time.Second { // too little to blame
+		if by == -50*time.Second { // too small to be the cause
 			s.IDP.EditIDToken(func(_, claims map[string]any) { claims["iat"] = time.Now().Add(time.Hour).Unix() })
 		}
 		s.WantError(s.Get("/login/demo"), ginauth.ErrIDTokenInvalid)

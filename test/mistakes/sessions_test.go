@@ -16,10 +16,9 @@ import (
 	"github.com/ginauth/ginauth/internal/sitetest"
 )
 
-// Most of these cannot be made here. Sessions are
-// ginauth's own: no middleware keeps them, and no store has a say in what their
-// cookies look like. What can go wrong is said where it is, and for the others
-// it is shown that they cannot.
+// Most of these mistakes are impossible here. ginauth manages its own sessions: no middleware
+// keeps them, and no store determines their cookies' attributes. For possible mistakes the tests
+// check the message, and for the others they prove that they are impossible.
 func mistakesWithSessions() []commonMistake {
 	return []commonMistake{
 		{"no session middleware", noSessionMiddleware},
@@ -46,15 +45,15 @@ func noSessionMiddleware(t *testing.T) {
 	s.SignIn()
 	defer func() {
 		if text, _ := recover().(string); !strings.Contains(text, "nil *Auth") || !strings.Contains(text, "Mount") {
-			t.Errorf("a guard of nothing panics with %q", text)
+			t.Errorf("a guard without checks panics with %q", text)
 		}
 	}()
 	var none *ginauth.Auth
 	none.RequireAuth()
 }
 
-// The compiler tells the two packages apart: a store of the retired one does
-// not fit into the option.
+// The compiler distinguishes the two packages: a store of the retired one is not assignable to
+// the option.
 func retiredPackage(t *testing.T) {
 	field, _ := reflect.TypeFor[ginauth.Options]().FieldByName("Sessions")
 	if field.Type != reflect.TypeFor[ginsessions.Store]() {
@@ -62,8 +61,8 @@ func retiredPackage(t *testing.T) {
 	}
 }
 
-// The application's own sessions, of whatever kind, registered before our
-// routes or after them, are its own.
+// The application's own sessions, of any kind, registered before ginauth's routes or after them,
+// are not affected.
 func sessionsMany(t *testing.T) {
 	store := cookie.NewStore([]byte(sitetest.HexKey))
 	for name, tt := range map[string]struct {
@@ -111,7 +110,7 @@ func storeKeys(t *testing.T) {
 	for _, tt := range []struct {
 		name  string
 		store ginsessions.Store
-		what  string // the last word of the error's ID; "" if there is nothing wrong with it
+		what  string // the last word of the error's ID; "" if the store is valid
 	}{
 		{"an empty key", cookie.NewStore([]byte("")), "key_empty"},
 		{"nil for a key", cookie.NewStore(nil), "key_empty"},
@@ -148,7 +147,7 @@ type otherCodecs struct {
 	Codecs []string
 }
 
-// embedded has the stores' own field behind a pointer that nobody set.
+// embedded has the stores' own field behind a nil pointer.
 type embedded struct {
 	sitetest.DeafStore
 	*gorilla.CookieStore
@@ -164,13 +163,13 @@ func (*embedded) Save(*http.Request, http.ResponseWriter, *gorilla.Session) erro
 
 func (*embedded) Options(ginsessions.Options) {}
 
-// Ours are Secure where BaseURL is https. A browser that comes over http all
-// the same keeps none.
+// ginauth's cookies are Secure if BaseURL is https. A browser that uses http nevertheless keeps
+// none.
 func secureOnHTTP(t *testing.T) {
 	http := sitetest.New(t, nil)
 	http.SignIn()
 	if refused := http.Browser.RefusedCookies(); len(refused) > 0 {
-		t.Errorf("on http the browser refused %q", refused)
+		t.Errorf("on http the browser rejected %q", refused)
 	}
 	https := sitetest.NewTLS(t, nil)
 	for _, proto := range []string{"http", "https", "http"} {
@@ -179,14 +178,13 @@ func secureOnHTTP(t *testing.T) {
 	warns(https, t, "login.over_http", "BaseURL", "proxy", "base_url="+https.URL)
 }
 
-// careless is a store that wants its cookies otherwise than ours are.
+// careless is a store with other cookie attributes than ginauth's.
 func careless(store ginsessions.Store) ginsessions.Store {
 	store.Options(ginsessions.Options{SameSite: http.SameSiteNoneMode})
 	return store
 }
 
-// cookiesAre asserts an attribute of every cookie of a sign-in, whatever the
-// store's own are.
+// cookiesAre asserts an attribute of every cookie of a sign-in, for any attributes of the store.
 func cookiesAre(attribute string) func(t *testing.T) {
 	return func(t *testing.T) {
 		for name, store := range map[string]ginsessions.Store{
@@ -197,7 +195,7 @@ func cookiesAre(attribute string) func(t *testing.T) {
 			for _, hop := range s.SignIn().Hops {
 				for _, line := range hop.Header["Set-Cookie"] {
 					if !strings.HasPrefix(line, "ginauth-") {
-						continue // the provider's
+						continue // the provider's cookies
 					}
 					if name, _, _ := strings.Cut(line, "="); strings.HasSuffix(name, "-h") {
 						line = strings.Replace(line, "; Path=/logout;", "; Path=/;", 1) // the ID token, which no other request brings
@@ -211,13 +209,13 @@ func cookiesAre(attribute string) func(t *testing.T) {
 				}
 			}
 			if set < 2 {
-				t.Errorf("with %s, a sign-in sets %d cookies: the test looks at nothing", name, set)
+				t.Errorf("with %s, a sign-in sets %d cookies: the test checks nothing", name, set)
 			}
 		}
 	}
 }
 
-// Redis and others delete what has no MaxAge.
+// Redis and others delete records without a MaxAge.
 func maxAgeZero(t *testing.T) {
 	saved := &maxAges{Store: careless(memstore.NewStore([]byte(sitetest.HexKey)))}
 	s := sitetest.New(t, func(_ *sitetest.Site, o *ginauth.Options) { o.Sessions = saved })

@@ -12,7 +12,7 @@ import (
 	"github.com/ginauth/ginauth"
 )
 
-// keys are what Authenticate knows: what it says to a key, as a code. "" is the robot.
+// keys are the keys of Authenticate, with the code that it returns; "" is the robot's key.
 var keys = []struct {
 	key  string
 	code ginauth.Code
@@ -21,8 +21,8 @@ var keys = []struct {
 	{"panic", ginauth.ErrStoreUnavailable}, {"nowhere", ginauth.ErrSessionError}, {"unknown", ginauth.ErrInvalidToken},
 }
 
-// authenticate is the application's hook. A key comes as a bearer token, or in a
-// header of its own.
+// authenticate is the application's hook. A key is sent as a bearer token, or in a separate
+// header.
 func (w *world) authenticate(c *gin.Context) (*ginauth.User, error) {
 	key := c.GetHeader("X-Key")
 	if token, ok := strings.CutPrefix(c.GetHeader("Authorization"), "Bearer "); ok {
@@ -46,8 +46,7 @@ func (w *world) authenticate(c *gin.Context) (*ginauth.User, error) {
 	return nil, nil
 }
 
-// credential sends a key beside the cookies of a device. Whatever comes of it, nothing
-// happens to the session.
+// credential sends a key beside the cookies of a device. In no case is the session affected.
 func (w *world) credential(a, b, c int) {
 	if len(w.entries) == 0 {
 		return
@@ -58,7 +57,7 @@ func (w *world) credential(a, b, c int) {
 	if c%3 > 0 {
 		method, path = "POST", []string{"/note?note=robot", "/leave"}[c%3-1]
 	}
-	if path == "/me" && c/3%3 == 0 { // where a robot proves nothing
+	if path == "/me" && c/3%3 == 0 { // where a robot cannot satisfy the check
 		path = demandingPages[b/len(keys)%len(demandingPages)].path
 	}
 	r := httptest.NewRequest(method, machineURL+path, nil)
@@ -76,7 +75,7 @@ func (w *world) credential(a, b, c int) {
 
 	want, status, ran := k.code, http.StatusOK, w.ran
 	switch {
-	case path == "/leave" && foreign: // Logout asks for the origin first
+	case path == "/leave" && foreign: // Logout checks the origin first
 		want = ginauth.ErrCrossOrigin
 	case want == "" && method == "POST" && foreign && !bearer:
 		want = ginauth.ErrCrossOrigin

@@ -18,11 +18,11 @@ import (
 	"github.com/ginauth/ginauth/internal/sitetest"
 )
 
-// step is one thing that happens to a world. Its numbers are taken modulo what
-// there is at the time, so that a sequence is still one when steps are dropped.
+// step is one event in a world. Its numbers are taken modulo the current choices, so that a
+// sequence remains valid when steps are dropped.
 type step struct{ deed, a, b, c int }
 
-// deeds are what can happen, and how often.
+// deeds are the possible events, and their frequency.
 var deeds = []struct {
 	weight int
 	do     func(w *world, a, b, c int)
@@ -37,13 +37,11 @@ var deeds = []struct {
 
 const machineSteps = 20 // in a sequence, on average
 
-// TestStateMachine lets random things happen in random order, and compares
-// every answer with a model: who is signed in on which device, how often a
-// token endpoint may be asked, what cookies are left.
+// TestStateMachine runs random events in random order, and compares every response with a model:
+// the user on each device, the number of token requests, and the remaining cookies.
 //
-// GINAUTH_SEQUENCES is how many sequences to try, of some twenty steps each, and
-// GINAUTH_SEED the number that they follow from. Both have a default: what fails
-// here failed because of a change, not because of the day.
+// GINAUTH_SEQUENCES is the number of sequences, of about twenty steps each, and GINAUTH_SEED
+// their seed. Both have a default, so that a failure is caused by a change, not by chance.
 func TestStateMachine(t *testing.T) {
 	seed, sequences := fromEnvironment(t, "GINAUTH_SEED", 1), fromEnvironment(t, "GINAUTH_SEQUENCES", 300)
 	homes := machineHomes(t)
@@ -78,7 +76,7 @@ func fromEnvironment(t *testing.T, name string, otherwise int) int {
 	return n
 }
 
-// machineHomes are the homes of sessions that need no server.
+// machineHomes are the session stores that need no server.
 func machineHomes(t *testing.T) []*machineHome {
 	dir := filepath.Join(t.TempDir(), "sessions")
 	if err := os.Mkdir(dir, 0o700); err != nil {
@@ -99,7 +97,7 @@ func newSequence(random *rand.Rand) (steps []step) {
 	for _, d := range deeds {
 		total += d.weight
 	}
-	for range 2 { // so that there is something to see: neither asks to link, nor refuses
+	for range 2 { // to begin with signed-in users: neither links or cancels
 		steps = append(steps, step{0, random.IntN(1 << 16), random.IntN(1 << 16), 15 + random.IntN(3)})
 	}
 	for range machineSteps/2 + random.IntN(machineSteps) {
@@ -112,9 +110,8 @@ func newSequence(random *rand.Rand) (steps []step) {
 	return steps
 }
 
-// run makes a world and lets the steps happen in it, and looks at all devices
-// after each, and at every copy that was kept at the end. It returns what went
-// wrong, "" if nothing, and what happened.
+// run creates a world and runs the steps in it, and checks all devices after each step, and
+// every kept copy at the end. It returns the failure, or "", and a log of the events.
 func run(home *machineHome, steps []step) (wrong string, trace []string) {
 	w := newWorld(home)
 	defer func() {
@@ -139,7 +136,7 @@ func run(home *machineHome, steps []step) (wrong string, trace []string) {
 	return "", nil
 }
 
-// spendOnce: of one attempt, the token endpoint is asked once at most.
+// spendOnce checks that each attempt causes at most one token request.
 func (w *world) spendOnce() {
 	for challenge, n := range w.asked {
 		if n > 1 {
@@ -148,8 +145,7 @@ func (w *world) spendOnce() {
 	}
 }
 
-// report makes a failing sequence shorter for as long as it fails, and says how
-// to see it again.
+// report shortens a failing sequence as long as it fails, and prints how to repeat it.
 func report(t *testing.T, home *machineHome, seed, n int, steps []step) {
 	t.Helper()
 	for size := len(steps) / 2; size > 0; size /= 2 {

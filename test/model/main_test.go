@@ -1,5 +1,5 @@
-// Package model lets random things happen in random order, and compares every
-// answer with a model of what the package promises.
+// Package model runs random events in random order, and compares every response with a model of
+// what the package promises.
 package model
 
 import (

@@ -13,58 +13,57 @@ const (
 	keysCooldown    = 15 * time.Second
 )
 
-// login is one sign-in that succeeded. Its name is what OnLogin called it.
+// login is one successful sign-in. OnLogin assigns its name.
 type login struct {
 	name, by       string // by is Provider.Name
 	provider       int    // machinePage for the application's own page
 	acr            string
 	authTime       time.Time
-	told           bool // by the provider, when the person authenticated
+	told           bool // whether the provider sent the time of authentication
 	issuer, sub    string
 	email, sid     string
 	created, until time.Time
 	issued         time.Time // by the provider
-	mark           time.Time // its person's, when it began
-	dead           time.Time // until when it is remembered that it was signed out or replaced
+	mark           time.Time // the user's watermark when the session began
+	dead           time.Time // until when its sign-out or replacement is remembered
 }
 
-// watermark is what the sessions of somebody end by until a time.
+// watermark revokes the sessions of a user, and is kept until a time.
 type watermark struct{ at, until time.Time }
 
-// record is what is kept of a login. Copies of a device share it if it is kept
-// on the server, and have one each if it is in a cookie.
+// record is the stored session of a login. Copies of a device share it if it is on the server,
+// and have separate ones if it is in a cookie.
 type record struct {
 	seen time.Time
-	note string // what Update wrote
+	note string // the text that Update wrote
 	key  string // that sealed it
-	gone bool   // from the server's store
+	gone bool   // deleted from the server's store
 }
 
-// held is the session that a device has the cookies of.
+// held is the session in the cookies of a device.
 type held struct {
 	login  *login
 	record *record
 	bind   string // the key that sealed the binding cookie
 }
 
-// pending is a sign-in under way. Copies share it: that it is spent is known to
-// all of them.
+// pending is a sign-in in progress. Copies share it, since its use is recorded for all of them.
 type pending struct {
 	state, challenge string
 	provider         int
-	by, at           string // Provider.Name, and where the answer arrives
+	by, at           string // Provider.Name, and the path at which the response arrives
 	created          time.Time
-	key              string // that sealed its cookie
-	linking          *login // who asked to link
-	note             string // what the handler that began it put into Data; "" by /login
-	round, maxAge    int    // of a demand; 0 without one. In seconds; -1 if not asked for
+	key              string // the key that sealed its cookie
+	linking          *login // the session that requested linking
+	note             string // the handler's Data; "" for /login
+	round, maxAge    int    // the round of a step-up, or 0; max_age in seconds, or -1
 	acr              string // acr_values
-	renews           *login // whose session a page refused
+	renews           *login // the session that a page rejected
 	own              bool   // the application keeps the session
 	spent            bool
 }
 
-// outcome is who a request comes from, as far as it can be known.
+// outcome is the state of a request's session, as far as it can be known.
 type outcome int
 
 const (
@@ -75,8 +74,8 @@ const (
 
 func (w *world) opens(key string) bool { return slices.Contains(w.keys, key) }
 
-// named says whether the cookies of a device name its session, so that it can
-// be revoked, whatever the store does.
+// named reports whether the cookies of a device identify its session, so that it can be revoked
+// even if the store fails.
 func (w *world) named(h *held) bool {
 	if h == nil {
 		return false
@@ -87,7 +86,7 @@ func (w *world) named(h *held) bool {
 	return w.opens(h.record.key)
 }
 
-// find is who a device's cookies are of, by their own account.
+// find returns the session of a device's cookies, without checking revocation.
 func (w *world) find(h *held) outcome {
 	switch {
 	case !w.named(h):
@@ -100,7 +99,7 @@ func (w *world) find(h *held) outcome {
 	return somebody
 }
 
-// load is find, and knows what was signed out.
+// load is find with a check for revocation.
 func (w *world) load(h *held) outcome {
 	switch found := w.find(h); {
 	case found != somebody:
@@ -113,16 +112,16 @@ func (w *world) load(h *held) outcome {
 	return somebody
 }
 
-// over: absolute and idle lifetime, and nothing from the future. What is kept
-// in whole seconds counts from the second's beginning.
+// over reports whether a session has expired, by absolute and idle lifetime, or is from the
+// future. Times in whole seconds count from the beginning of the second.
 func (w *world) over(h *held) bool {
 	now, l := w.now(), h.login
 	return now.Sub(h.record.seen) > machineIdle || now.Sub(l.created) > machineLifetime || now.After(l.until) ||
 		h.record.seen.Sub(now) > machineLeeway || l.created.Sub(now) > machineLeeway
 }
 
-// revoked: a person's mark, if it is higher than at the session's beginning; the
-// provider's marks are compared with the provider's time, and a tie is dead.
+// revoked: a user's mark counts if it is later than at the session's beginning; the provider's
+// marks are compared with the provider's time, and equal times revoke.
 func (w *world) revoked(l *login) bool {
 	before := func(at time.Time, marks map[string]watermark, key string) bool {
 		mark := w.watermark(marks, key)
@@ -132,16 +131,15 @@ func (w *world) revoked(l *login) bool {
 	return !w.forgotten(l.dead) || w.watermark(w.everywhere, person).After(l.mark) || before(l.issued, w.subs, person) || before(l.issued, w.sids, l.issuer+"#"+l.sid)
 }
 
-// due says whether a session is written again at this request: after a tenth of
-// its idle time, or when it is sealed under an old key.
+// due reports whether this request rewrites the session: after a tenth of its idle time, or if
+// it is sealed under an old key.
 func (w *world) due(h *held) bool {
 	old := h.record.key != w.keys[0] || w.home.stored && h.bind != w.keys[0]
 	return old || w.now().Sub(h.record.seen) >= machineIdle/10
 }
 
-// visited is load of a request that is guarded, which may write the session
-// again. On a device that keeps nothing of the answer, only what is on the
-// server changes.
+// visited is load for a guarded request, which may rewrite the session. On a device that ignores
+// the response, only the server's state changes.
 func (w *world) visited(h *held, keeps bool) outcome {
 	who := w.load(h)
 	if who != somebody || !w.due(h) {
@@ -163,8 +161,7 @@ func (w *world) written(h *held) {
 	h.record.seen, h.record.key = seconds(w.now()), w.keys[0]
 }
 
-// erased is what happens to the record when a session ends; ok is false if the
-// store did not do it.
+// erased updates the record when a session ends; ok is false if the store failed.
 func (w *world) erased(h *held) (ok bool) {
 	switch {
 	case !w.home.stored || !w.named(h):
@@ -187,13 +184,13 @@ func (w *world) overAttempt(a *pending) bool {
 
 func seconds(t time.Time) time.Time { return t.Truncate(time.Second) }
 
-// raise makes a watermark, which is kept for as long as a session of today can live.
+// raise writes a watermark, which is kept as long as a current session can be valid.
 func (w *world) raise(marks map[string]watermark, key string, at time.Time) {
 	old := marks[key]
 	marks[key] = watermark{latest(old.at, at), latest(old.until, w.now().Add(markLife))}
 }
 
-// watermark is that of a key, the zero time if there is none or it has expired.
+// watermark returns the watermark of a key, or the zero time if there is none or it has expired.
 func (w *world) watermark(marks map[string]watermark, key string) time.Time {
 	if mark := marks[key]; !w.forgotten(mark.until) {
 		return mark.at
@@ -201,10 +198,10 @@ func (w *world) watermark(marks map[string]watermark, key string) time.Time {
 	return time.Time{}
 }
 
-// markLife is how long a mark is kept.
+// markLife returns how long a mark is kept.
 const markLife = machineIdle + 2*machineLeeway
 
-// forgotten says whether something is over that is kept in whole seconds.
+// forgotten reports whether an entry with a lifetime in whole seconds has expired.
 func (w *world) forgotten(until time.Time) bool { return until.Unix() < w.now().Unix() }
 
 func latest(a, b time.Time) time.Time {
@@ -214,9 +211,8 @@ func latest(a, b time.Time) time.Time {
 	return b
 }
 
-// kill is what a sign-out does to the session of a device, wherever else its cookies
-// are. If the session was seen by a clock ahead of today's, it is remembered for
-// longer.
+// kill applies a sign-out to the session of a device and all copies of its cookies. If the
+// session was used while the clock was ahead, the sign-out is kept for longer.
 func (w *world) kill(h *held) {
 	until := w.now().Add(markLife)
 	if ahead := h.record.seen.Sub(w.now()); ahead > 0 && w.readable(h) {
@@ -225,8 +221,8 @@ func (w *world) kill(h *held) {
 	h.login.dead = latest(h.login.dead, until)
 }
 
-// readable says whether a sign-out sees the record of a session. In a store it does not
-// see that of a provider which was removed.
+// readable reports whether a sign-out can read the record of a session. In a store it cannot
+// read that of a removed provider.
 func (w *world) readable(h *held) bool {
 	return w.opens(h.record.key) && !(w.home.stored && (h.record.gone || w.store.failRead || !w.known(h.login)))
 }

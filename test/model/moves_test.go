@@ -15,13 +15,13 @@ import (
 	"github.com/ginauth/ginauth/internal/sitetest"
 )
 
-// deliver opens a provider's answer in a device: the one that it is for, or
-// another one; the first time, or again; as it came, or altered.
+// deliver opens a provider's response in a device: its own or another one; the first time, or
+// again; unchanged, or altered.
 func (w *world) deliver(a, b, c int) {
 	if len(w.replies) == 0 {
 		return
 	}
-	re := w.replies[len(w.replies)-1] // mostly the newest
+	re := w.replies[len(w.replies)-1] // usually the newest
 	if b%4 == 0 {
 		re = w.replies[b/4%len(w.replies)]
 	}
@@ -55,12 +55,12 @@ func (w *world) deliver(a, b, c int) {
 	w.compare(d, re, path, q)
 }
 
-// compare delivers an answer, and holds what comes of it against the model.
+// compare delivers a response, and compares the result with the model.
 func (w *world) compare(d *device, re *reply, path string, q url.Values) {
 	requests, hooks, before, live := w.requests, len(w.hooked), w.entries, w.live(d)
 	got := w.send(d, opened("GET", path+"?"+q.Encode(), nil))
 	w.during = nil
-	want := w.expected(d, re, arriving(before, path), q) // after it, since the provider has spoken meanwhile
+	want := w.expected(d, re, arriving(before, path), q) // after the request, since the provider has responded in the meantime
 	w.expect(got, want.refusal, http.StatusSeeOther)
 	if w.requests != requests+want.requests || len(w.hooked) != hooks+want.hooks {
 		w.fail("%d requests for tokens and %d calls of OnLogin, want %d and %d", w.requests-requests, len(w.hooked)-hooks, want.requests, want.hooks)
@@ -88,7 +88,7 @@ func (w *world) compare(d *device, re *reply, path string, q url.Values) {
 	}
 }
 
-// signedFor is the sign-in that the provider's ID token is about.
+// signedFor returns the sign-in of the provider's ID token.
 func (w *world) signedFor(re *reply) *login {
 	said, p := w.signed[re.nonce], re.attempt.provider
 	l := &login{provider: p, by: re.attempt.by, issuer: w.idps[p].Issuer, created: w.now(), until: seconds(w.now().Add(machineLifetime)), issued: seconds(w.now())}
@@ -108,20 +108,20 @@ func (w *world) signedFor(re *reply) *login {
 	return l
 }
 
-// prediction is what must come of an answer.
+// prediction is the expected result of a response.
 type prediction struct {
 	refusal         ginauth.Code
-	requests, hooks int    // to the token endpoint, and of OnLogin
-	previous        string // who OnLogin is told had been signed in
-	login           *login // who is signed in then; nil: nobody new
+	requests, hooks int    // token requests, and calls of OnLogin
+	previous        string // Login.Previous
+	login           *login // the new session, or nil
 	own             bool   // the sign-in succeeds, and the application keeps the session
-	again           bool   // the provider is asked once more
-	renewal         bool   // OnLogin is told that the person was signed in
-	note            string // what is in the session of that one
+	again           bool   // the browser is redirected to the provider again
+	renewal         bool   // Login.Renewal
+	note            string // the note in the renewed session
 }
 
-// expected is the prediction for an answer, step by step as doc.go tells it, and
-// what the attempt, the code and the session before are from then on.
+// expected returns the prediction for a response, in the steps that doc.go describes, and
+// updates the attempt, the code and the previous session.
 func (w *world) expected(d *device, re *reply, at []entry, q url.Values) (want prediction) {
 	refused := func(code ginauth.Code) prediction {
 		want.refusal = code
@@ -131,17 +131,17 @@ func (w *world) expected(d *device, re *reply, at []entry, q url.Values) (want p
 		return refused(ginauth.ErrUnknownProvider)
 	}
 	if code := w.take(d, re, at, q); code == ginauth.ErrStateInvalid && q.Get("error") == "" && w.load(d.held) == somebody {
-		return want // the back button: who is signed in goes home
+		return want // the back button: a signed-in user is redirected home
 	} else if code != "" {
 		return refused(code)
 	}
 	p, asked := re.attempt.provider, under(at, re.attempt.by)
 	switch {
-	case asked.idp != p: // another one has its name, and iss tells
+	case asked.idp != p: // another provider has its name, and iss differs
 		return refused(ginauth.ErrIssuerMismatch)
 	case q.Get("error") != "":
 		return refused(ginauth.ErrProviderDenied)
-	case asked.at() != re.attempt.at: // its answers arrive elsewhere
+	case asked.at() != re.attempt.at: // its responses arrive elsewhere
 		return refused(ginauth.ErrStateInvalid)
 	}
 	want.requests = 1
@@ -223,7 +223,7 @@ func (w *world) expected(d *device, re *reply, at []entry, q url.Values) (want p
 	return want
 }
 
-// starts is what a session that begins does to the one before, and why it does not begin.
+// starts applies a new session's effect on the previous one, or returns why it does not begin.
 func (w *world) starts(before *held, l *login) ginauth.Code {
 	if w.marks.failRead {
 		return ginauth.ErrStoreUnavailable
@@ -240,7 +240,7 @@ func (w *world) starts(before *held, l *login) ginauth.Code {
 	return ""
 }
 
-// take is what becomes of the attempt.
+// take updates the attempt.
 func (w *world) take(d *device, re *reply, arrives []entry, q url.Values) ginauth.Code {
 	handle, _, _ := strings.Cut(q.Get("state"), ".")
 	var at *pending
@@ -294,14 +294,14 @@ func (w *world) logout(a, b, _ int) {
 	}
 	w.expect(w.send(d, r), want, http.StatusSeeOther)
 	for name := range d.jar {
-		kept := strings.HasSuffix(name, "-l") || strings.HasSuffix(name, "-p") // where to go, and with whom
+		kept := strings.HasSuffix(name, "-l") || strings.HasSuffix(name, "-p") // the return address, and the last provider
 		if d.attempts[name] == nil && !kept {
 			w.fail("the cookie %s is still there", name)
 		}
 	}
 }
 
-// everywhere signs a person out of all devices.
+// everywhere signs a user out of all devices.
 func (w *world) signOutEverywhere(a, _, _ int) {
 	if len(w.logins) == 0 {
 		return
@@ -320,8 +320,7 @@ func (w *world) signOutEverywhere(a, _, _ int) {
 	}
 }
 
-// backChannel lets a provider say that somebody is signed out, or somebody else
-// pretend to be it.
+// backChannel sends a logout token, from the provider or from an attacker.
 func (w *world) backChannel(a, b, c int) {
 	if len(w.logins) == 0 {
 		return
@@ -344,8 +343,8 @@ func (w *world) backChannel(a, b, c int) {
 	case 1:
 		claims["nonce"], want, how = "n", ginauth.ErrLogoutTokenInvalid, ", with a nonce"
 	case 2:
-		// Its keys are asked for once more. The clock moves on below: until then
-		// logout tokens with a new key would be refused.
+		// The keys are requested once more. The clock advances below, since until then logout
+		// tokens with a new key would be rejected.
 		header["kid"] = w.idps[1-l.provider].KeyID()
 		path, want, how = "/logout/"+w.nameOf(1-l.provider)+"/backchannel", ginauth.ErrLogoutTokenInvalid, ", at the other provider's address"
 	}
@@ -360,7 +359,7 @@ func (w *world) backChannel(a, b, c int) {
 	r.Header = http.Header{"Content-Type": r.Header["Content-Type"]}
 	got := w.send(newDevice(), r)
 	if status := map[ginauth.Code]int{"": 200, ginauth.ErrLogoutTokenInvalid: 400, ginauth.ErrStoreUnavailable: 503, ginauth.ErrUnknownProvider: 404}[want]; got.Code != status {
-		w.fail("answered %d %s, want %d", got.Code, got.Body, status)
+		w.fail("the response is %d %s, want %d", got.Code, got.Body, status)
 	}
 	if header["kid"] != nil {
 		w.time.Add(int64(keysCooldown))
@@ -374,8 +373,7 @@ func (w *world) backChannel(a, b, c int) {
 	}
 }
 
-// frontChannel loads the provider's frame: on its own site, where no cookie goes
-// along, or on ours.
+// frontChannel loads the provider's frame: on its own site, without cookies, or on ours.
 func (w *world) frontChannel(a, b, c int) {
 	if len(w.logins) == 0 {
 		return

@@ -15,7 +15,7 @@ import (
 	"github.com/ginauth/ginauth/authtest"
 )
 
-// rule is a check that wants proof: either an age or one of some acr.
+// rule is a step-up check: either a MaxAge or some acr values.
 type rule struct {
 	age time.Duration
 	acr []string
@@ -28,7 +28,7 @@ func (r rule) check() ginauth.Check {
 	return ginauth.MaxAge(r.age)
 }
 
-// met says whether a session meets the rule.
+// met reports whether a session satisfies the rule.
 func (r rule) met(l *login, now time.Time) bool {
 	if r.acr != nil {
 		return slices.Contains(r.acr, l.acr)
@@ -36,12 +36,12 @@ func (r rule) met(l *login, now time.Time) bool {
 	return l.told && now.Sub(l.authTime) <= r.age+machineLeeway
 }
 
-// demandingPage is a page of the application that wants proof: of all rules, or of any.
+// demandingPage is a page of the application with step-up checks: all rules, or any of them.
 type demandingPage struct {
 	path    string
 	rules   []rule
 	any     bool
-	handler bool // which finds out itself, and calls Fail
+	handler bool // the handler checks, and calls Fail
 }
 
 var demandingPages = []demandingPage{
@@ -52,19 +52,18 @@ var demandingPages = []demandingPage{
 	{path: "/transfer", rules: []rule{{age: time.Minute}}, handler: true},
 }
 
-// demand is what a page wants of a session, and the address that a browser was sent to
-// for it.
+// demand is the requirement of a page, and the URL to which it redirected a browser.
 type demand struct {
 	maxAge time.Duration
 	acr    []string
 
-	login           *login // whose session it was refused
+	login           *login // the session that was rejected
 	page, path, key string
 	query           url.Values
 	made            time.Time
 }
 
-// demands is what a page demands of a session, or nil if it is admitted.
+// demands returns what a page requires of a session, or nil if it is admitted.
 func (p *demandingPage) demands(l *login, now time.Time) *demand {
 	var d *demand
 	for _, r := range p.rules {
@@ -89,14 +88,14 @@ func (p *demandingPage) demands(l *login, now time.Time) *demand {
 	return d
 }
 
-// proof is what somebody who can know said of how and when a person authenticated.
+// proof is an assertion of the provider or of SignIn about how and when a user authenticated.
 type proof struct {
 	acr string
-	at  time.Time // zero: not said
+	at  time.Time // zero: unknown
 }
 
-// demanding registers the pages. An admitted user has the proof, from any of the places
-// that the model knows.
+// demanding registers the pages. An admitted user must have the proof, from any source in the
+// model.
 func (w *world) demanding() {
 	for _, p := range demandingPages {
 		var checks []ginauth.Check
@@ -108,7 +107,7 @@ func (w *world) demanding() {
 		}
 		admit := func(c *gin.Context) {
 			u := ginauth.CurrentUser(c)
-			proved := func(r rule) bool { // /both may be of two trips
+			proved := func(r rule) bool { // for /both, from two sign-ins
 				return slices.ContainsFunc(w.proofs[u.ID()], func(said proof) bool {
 					return r.met(&login{acr: said.acr, authTime: said.at, told: !said.at.IsZero()}, w.now())
 				})
@@ -133,19 +132,19 @@ func (w *world) demanding() {
 	}
 }
 
-// prove opens a page that wants proof, and often goes where it leads, until it is shown:
-// nobody is sent round in circles.
+// prove opens a page with step-up checks, and often follows its redirects until it is shown:
+// there is no redirect loop.
 func (w *world) prove(a, b, c int) {
 	i, page := w.pick(a), &demandingPages[b%len(demandingPages)]
 	dm := w.open(i, page)
 	for trips := 0; dm != nil && c%8 > 0; trips++ {
-		if trips == 3 && dm.login.provider != machinePage { // one of them as somebody else
+		if trips == 3 && dm.login.provider != machinePage { // one of them as another user
 			w.fail("%s of %s leads to the provider for the fourth time", page.path, dm.login.name)
 		}
 		if b, c := b/len(demandingPages), c/8; trips == 0 {
 			w.follow(dm, i, b, c)
 		} else {
-			w.follow(dm, i, 9, 111) // as it came, as the same person, who does not refuse
+			w.follow(dm, i, 9, 111) // unchanged, as the same user, who does not cancel
 		}
 		if w.loginOf(w.devices[i]) == dm.login || trips == 3 {
 			return
@@ -154,7 +153,7 @@ func (w *world) prove(a, b, c int) {
 	}
 }
 
-// open opens a page that wants proof, and returns what it demands, if anything.
+// open opens a page with step-up checks, and returns its requirement, if any.
 func (w *world) open(i int, page *demandingPage) (want *demand) {
 	d := w.devices[i]
 	w.serial++
@@ -203,8 +202,8 @@ func (w *world) open(i int, page *demandingPage) (want *demand) {
 	return want
 }
 
-// follows is an address that a page led to before: from another tab, in another browser,
-// a day later, in a link that somebody altered.
+// follows opens a URL to which a page redirected earlier: from another tab, in another browser,
+// a day later, or in an altered link.
 func (w *world) follows(a, b, c int) {
 	if len(w.demanded) == 0 {
 		return
@@ -216,7 +215,7 @@ func (w *world) follows(a, b, c int) {
 	w.follow(dm, a%len(w.devices), b/3, c)
 }
 
-// follow opens the address of a demand in a device, and lets people authenticate there.
+// follow opens the URL of a demand in a device, and authenticates a user at the provider.
 func (w *world) follow(dm *demand, i, b, c int) {
 	d, path, q, how := w.devices[i], dm.path, maps.Clone(dm.query), "as it came"
 	weaker, spoiled := false, false
@@ -291,14 +290,14 @@ func (w *world) follow(dm *demand, i, b, c int) {
 	}
 }
 
-// unchanged holds that an answer changed no cookie.
+// unchanged checks that a response changed no cookie.
 func (w *world) unchanged(d *device, jar map[string]string) {
 	if !maps.Equal(jar, d.jar) {
 		w.fail("the cookies changed from %v to %v", jar, d.jar)
 	}
 }
 
-// asks holds an authorization request against what was demanded.
+// asks compares an authorization request with the demand.
 func (w *world) asks(d *device, at *pending, q url.Values) {
 	want := url.Values{}
 	if at.acr != "" {
@@ -320,7 +319,7 @@ func (w *world) asks(d *device, at *pending, q url.Values) {
 	}
 }
 
-// again is the second round of a demand: the browser is at the provider once more.
+// again is the second round of a demand: the browser is redirected to the provider again.
 func (w *world) again(d *device, i int, live []string, first *reply, location string) {
 	at := *first.attempt
 	at.round, at.maxAge, at.spent, at.created, at.key = 2, 0, false, w.now(), w.keys[0]
@@ -332,8 +331,7 @@ func (w *world) again(d *device, i int, live []string, first *reply, location st
 	}
 }
 
-// insufficient says why an ID token does not do for an attempt: that the acr is another
-// one is the last that is looked at.
+// insufficient returns why an ID token does not satisfy an attempt: the acr is checked last.
 func (w *world) insufficient(at *pending, l *login) (refused, acr bool) {
 	switch age := w.now().Sub(l.authTime); {
 	case l.told && age < -machineLeeway, at.maxAge >= 0 && !l.told, at.maxAge >= 0 && age > time.Duration(at.maxAge)*time.Second+machineLeeway:
@@ -344,7 +342,7 @@ func (w *world) insufficient(at *pending, l *login) (refused, acr bool) {
 	return false, false
 }
 
-// mood changes what a provider does about authentication.
+// mood changes how a provider authenticates users.
 func (w *world) mood(a, b, c int) {
 	all := []authtest.Ignorable{authtest.MaxAge, authtest.Prompt, authtest.ACRValues, authtest.ACRValuesSignOn, authtest.AuthTime, authtest.ACR}
 	var ignored []authtest.Ignorable
@@ -360,13 +358,12 @@ func (w *world) mood(a, b, c int) {
 	idp.Ignore(ignored...)
 }
 
-// machinePage is the provider of people who sign in on the application's own page.
+// machinePage is the provider of users that sign in on the application's own page.
 const machinePage = 2
 
 const houseIssuer = "https://house.example"
 
-// password signs somebody in on the application's own page, with a proof of now or of
-// before.
+// password signs a user in on the application's own page, with a current or an earlier proof.
 func (w *world) password(a, b, c int) {
 	i := a % len(w.devices)
 	d, l := w.devices[i], &login{name: fmt.Sprint("login ", w.serial+1), by: "house", provider: machinePage, issuer: houseIssuer, sub: machinePeople[b%3],

@@ -7,14 +7,14 @@ import (
 	"github.com/ginauth/ginauth"
 )
 
-// entry is one of Options.Providers, or of what SetProviders was given.
+// entry is an element of Options.Providers, or of the argument of SetProviders.
 type entry struct {
 	name string
-	idp  int    // which of the two providers it is
+	idp  int    // the index of the provider
 	path string // CallbackPath
 }
 
-// at is where its answers arrive.
+// at returns the path at which its responses arrive.
 func (e *entry) at() string {
 	if e.path == "" {
 		return "/authorize/" + e.name
@@ -25,8 +25,8 @@ func (e *entry) at() string {
 // entryPaths are the callback paths that are registered.
 var entryPaths = []string{"", "/cb", "/auth/:provider/callback"}
 
-// entered is a list that an administrator may enter: both providers or one of them,
-// under their names or each other's, at any callback path.
+// entered returns a list that an administrator may enter: both providers or one of them, under
+// their names or each other's, at any callback path.
 func entered(a, b int) (list []entry) {
 	names := [2]string{"one", "two"}
 	if a%4 == 0 {
@@ -54,12 +54,12 @@ func under(list []entry, name string) *entry {
 	return nil
 }
 
-// arriving returns the entries whose answers arrive at a path.
+// arriving returns the entries whose responses arrive at a path.
 func arriving(list []entry, path string) []entry {
 	return slices.DeleteFunc(slices.Clone(list), func(e entry) bool { return e.at() != path })
 }
 
-// entryOf is the entry of a provider, or nil if it was removed.
+// entryOf returns the entry of a provider, or nil if it was removed.
 func (w *world) entryOf(idp int) *entry {
 	if i := slices.IndexFunc(w.entries, func(e entry) bool { return e.idp == idp }); i >= 0 {
 		return &w.entries[i]
@@ -67,7 +67,7 @@ func (w *world) entryOf(idp int) *entry {
 	return nil
 }
 
-// nameOf is what a provider is called, or a name that there is not.
+// nameOf returns the name of a provider, or an unused name.
 func (w *world) nameOf(idp int) string {
 	if e := w.entryOf(idp); e != nil {
 		return e.name
@@ -78,7 +78,7 @@ func (w *world) nameOf(idp int) string {
 	return "two"
 }
 
-// pathOf is where answers of a provider arrive, or a path at which there are none.
+// pathOf returns the path at which responses of a provider arrive, or an unused path.
 func (w *world) pathOf(idp int) string {
 	if e := w.entryOf(idp); e != nil {
 		return e.at()
@@ -86,7 +86,7 @@ func (w *world) pathOf(idp int) string {
 	return "/authorize/" + w.nameOf(idp)
 }
 
-// clients are the Options.Providers of entries.
+// clients returns the Options.Providers for entries.
 func (w *world) clients(list []entry) (providers []ginauth.Provider) {
 	for _, e := range list {
 		p := w.idps[e.idp].Client(e.name)
@@ -120,7 +120,7 @@ func (w *world) setProviders(a, b, _ int) {
 	w.replace(list)
 }
 
-// known says whether a session is of a provider that is there, under its name.
+// known reports whether the provider of a session is configured, under its name.
 func (w *world) known(l *login) bool {
 	e := under(w.entries, l.by)
 	return l.provider == machinePage || e != nil && e.idp == l.provider

@@ -22,8 +22,7 @@ func (w *world) note(format string, args ...any) {
 	w.trace = append(w.trace, fmt.Sprintf(format, args...))
 }
 
-// opened is a request as a browser makes it that opens a page, or sends a form
-// of a page of ours.
+// opened returns a browser's request for a page, or with a form of our own page.
 func opened(method, path string, form url.Values) *http.Request {
 	r := httptest.NewRequest(method, machineURL+path, strings.NewReader(form.Encode()))
 	h := r.Header
@@ -39,17 +38,17 @@ func opened(method, path string, form url.Values) *http.Request {
 	return r
 }
 
-// expect compares an answer with what the model says.
+// expect compares a response with the model.
 func (w *world) expect(got *httptest.ResponseRecorder, want ginauth.Code, status int) {
 	if want != "" {
 		status = (&ginauth.Error{Code: want}).Status()
 	}
 	if got.Code != status || !strings.Contains(got.Body.String(), string(want)) {
-		w.fail("answered %d %s; want %d %s", got.Code, textOn(got.Body.String()), status, cmp.Or(string(want), "and no error"))
+		w.fail("the response is %d %s; want %d %s", got.Code, textOn(got.Body.String()), status, cmp.Or(string(want), "and no error"))
 	}
 }
 
-// pick is a device, mostly one that has a session: there is more to see.
+// pick returns a device, usually one with a session, which tests more.
 func (w *world) pick(n int) int {
 	var some []int
 	for i, d := range w.devices {
@@ -63,8 +62,7 @@ func (w *world) pick(n int) int {
 	return some[n/4%len(some)]
 }
 
-// signIn begins a sign-in and ends it, sometimes after somebody has tried to
-// alter the answer.
+// signIn begins a sign-in and ends it, sometimes after an attempt to alter the response.
 func (w *world) signIn(a, b, c int) {
 	replies := len(w.replies)
 	if w.begin(a, b, c); len(w.replies) == replies {
@@ -77,10 +75,10 @@ func (w *world) signIn(a, b, c int) {
 		w.deliver(1+4*(c/576), 1+4*(a/3), 3)
 		return
 	}
-	w.deliver(1, 1, 15) // the newest, as it came
+	w.deliver(1, 1, 15) // the newest, unchanged
 }
 
-// stay lets a device come back before it was away for too long, for days.
+// stay uses a device regularly for days, so that it does not expire by inactivity.
 func (w *world) stay(a, b, _ int) {
 	i := w.pick(a)
 	for range 1 + b%12 {
@@ -90,7 +88,7 @@ func (w *world) stay(a, b, _ int) {
 	}
 }
 
-// textOn is what a page of ours says, without its markup.
+// textOn returns the text of a built-in page, without markup.
 func textOn(page string) string {
 	_, body, there := strings.Cut(page, "<body>")
 	if !there {
@@ -99,8 +97,8 @@ func textOn(page string) string {
 	return strings.Join(strings.Fields(regexp.MustCompile("<[^>]*>").ReplaceAllString(body, " ")), " ")
 }
 
-// replay is signIn with a copy of the device's cookies from before it, which
-// tries the same answer again: in the same device, or in another one.
+// replay is signIn, followed by the same response with a copy of the device's earlier cookies:
+// in the same device, or in another one.
 func (w *world) replay(a, b, c int) {
 	replies := len(w.replies)
 	if w.begin(a, b, c); len(w.replies) == replies {
@@ -117,8 +115,8 @@ func (w *world) replay(a, b, c int) {
 	w.deliver(1, 1, 15)
 }
 
-// tabs begins a sign-in in one tab, often to link an account, and signs in in
-// another one before the first is finished.
+// tabs begins a sign-in in one tab, often to link an account, and signs in in another tab before
+// the first is finished.
 func (w *world) tabs(a, b, c int) {
 	replies, i := len(w.replies), w.pick(a)
 	if w.begin(i, b, c/12*12+c%3+3*(c/3%2)); len(w.replies) == replies {
@@ -130,9 +128,9 @@ func (w *world) tabs(a, b, c int) {
 	w.compare(w.devices[i], re, re.attempt.at, maps.Clone(re.query))
 }
 
-// begin begins a sign-in, or asks to link an account, and lets the provider
-// answer it: person signs in there, or refuses. A handler may begin it, with data, for
-// a session of the application's own, or because another site asks it to.
+// begin begins a sign-in, or requests to link an account, and lets the provider respond: person
+// signs in there, or cancels. A handler may begin it, with data, for the application's own
+// session, or for another site's request.
 func (w *world) begin(a, b, c int) {
 	i, p, person := a%len(w.devices), b%2, machinePeople[c%3]
 	d, link, denies := w.devices[i], c/3%4 == 0, c/12%8 == 0
@@ -172,8 +170,8 @@ func (w *world) begin(a, b, c int) {
 	w.sent(d, i, live, got, &reply{attempt: at, person: person, page: page}, denies)
 }
 
-// sent is what comes of an answer that sends a device to the provider: a sign-in is
-// under way, and the provider answers it.
+// sent handles a response that redirects a device to the provider: a sign-in is in progress, and
+// the provider responds.
 func (w *world) sent(d *device, i int, live []string, got *httptest.ResponseRecorder, re *reply, denies bool) {
 	w.expect(got, "", http.StatusSeeOther)
 	w.register(d, i, live, got.Header().Get("Location"), re, denies)
@@ -205,7 +203,7 @@ func (w *world) register(d *device, i int, live []string, location string, re *r
 	w.replies = append(w.replies, w.answer(d, i, request, re.person, denies, re))
 }
 
-// attemptCookie is the name of the cookie that a state's handle is in.
+// attemptCookie returns the name of the cookie with a state's handle.
 func (w *world) attemptCookie(d *device, state string) string {
 	handle, _, _ := strings.Cut(state, ".")
 	for name := range d.jar {
@@ -216,7 +214,7 @@ func (w *world) attemptCookie(d *device, state string) string {
 	return ""
 }
 
-// live are the cookies of attempts that can still be used.
+// live returns the cookies of attempts that can still be used.
 func (w *world) live(d *device) (names []string) {
 	for name, at := range d.attempts {
 		if w.opens(at.key) && !w.overAttempt(at) {
@@ -226,7 +224,7 @@ func (w *world) live(d *device) (names []string) {
 	return names
 }
 
-// answer is what the provider says to an authorization request.
+// answer returns the provider's response to an authorization request.
 func (w *world) answer(d *device, i int, request *url.URL, person string, denies bool, re *reply) *reply {
 	p := re.attempt.provider
 	w.idps[p].SignInAs(person)
@@ -238,10 +236,10 @@ func (w *world) answer(d *device, i int, request *url.URL, person string, denies
 	absorb(d.there[p], got)
 	callback, err := url.Parse(got.Header().Get("Location"))
 	if err != nil || got.Code != http.StatusSeeOther || !strings.HasPrefix(callback.String(), machineURL+re.attempt.at+"?") {
-		w.fail("the provider answered %d, to %v: %v", got.Code, callback, err)
+		w.fail("the provider responded %d, to %v: %v", got.Code, callback, err)
 	}
 	re.query = callback.Query()
-	for _, c := range w.codes { // which the provider forgets after an hour
+	for _, c := range w.codes { // which the provider discards after an hour
 		c.spent = c.spent || c.provider == p && w.now().Sub(c.expires) > time.Hour
 	}
 	if re.code = re.query.Get("code"); re.code != "" {
@@ -257,15 +255,15 @@ func (w *world) loginOf(d *device) *login {
 	return d.held.login
 }
 
-// visit opens a guarded page, and keeps the cookies of the answer.
+// visit opens a guarded page, and keeps the cookies of the response.
 func (w *world) visit(a, _, _ int) {
 	i := w.pick(a)
 	w.note("device %d visits", i)
 	w.look(w.devices[i], true)
 }
 
-// look asks who is signed in, and compares with the model: all that it says of
-// lifetimes, of what was revoked and of whose session it is shows here.
+// look requests the signed-in user, and compares with the model: this tests lifetimes,
+// revocation and the owner of the session.
 func (w *world) look(d *device, keeps bool) {
 	var who outcome
 	jar := d.jar
@@ -294,13 +292,13 @@ func (w *world) look(d *device, keeps bool) {
 	}
 }
 
-// whoIs is what the function of that name says of the user of a session.
+// whoIs returns the result of the function with that name for the user of a session.
 func (w *world) whoIs(h *held) string {
 	l := h.login
 	return strings.Join([]string{l.by, l.issuer, l.sub, l.email, l.name, h.record.note, l.acr, fmt.Sprint(l.authTime.Unix())}, " | ")
 }
 
-// update writes something into the session.
+// update changes the session's data.
 func (w *world) update(a, b, _ int) {
 	i, note := w.pick(a), fmt.Sprint("note ", b)
 	d := w.devices[i]
@@ -309,7 +307,7 @@ func (w *world) update(a, b, _ int) {
 	if who == somebody && w.home.stored && w.store.failWrite {
 		ran++ // it fails in Update
 		if w.due(d.held) {
-			ran-- // or before
+			ran-- // or earlier
 		}
 		who = unknowable
 	} else if who == somebody {
@@ -319,11 +317,11 @@ func (w *world) update(a, b, _ int) {
 	}
 	got := w.send(d, opened("POST", "/note?note="+url.QueryEscape(note), nil))
 	if want := []int{http.StatusUnauthorized, http.StatusOK, http.StatusServiceUnavailable}[who]; got.Code != want || w.ran != ran {
-		w.fail("answered %d %s after %d handlers, want %d after %d", got.Code, got.Body, w.ran, want, ran)
+		w.fail("the response is %d %s after %d handlers, want %d after %d", got.Code, got.Body, w.ran, want, ran)
 	}
 }
 
-// tick moves the clock, there and back.
+// tick moves the clock, forward and back.
 func (w *world) tick(a, b, _ int) {
 	small := []time.Duration{0, 250 * time.Millisecond, 500 * time.Millisecond, time.Second, 5 * time.Second, 30 * time.Second, time.Minute}
 	some := []time.Duration{61 * time.Second, 9 * time.Minute, 10*time.Minute + time.Second, time.Hour, machineIdle / 10, machineIdle / 2}
@@ -337,8 +335,8 @@ func (w *world) tick(a, b, _ int) {
 	w.time.Add(int64(by))
 }
 
-// rotate changes Options.Keys: a new one, with the others still opening; or
-// only the newest.
+// rotate changes Options.Keys: to a new key, with the others still accepted, or to only the
+// newest.
 func (w *world) rotate(a, b, _ int) {
 	w.serial++
 	if a%3 == 0 {
@@ -350,7 +348,7 @@ func (w *world) rotate(a, b, _ int) {
 	w.note("the application starts anew, with %d keys: %.14q", len(w.keys), w.keys)
 	w.mount()
 	if a%3 == 1 {
-		w.visit(b, 0, 0) // which is enough to outlive the old key
+		w.visit(b, 0, 0) // which suffices to reseal the session
 		w.rotate(0, 0, 0)
 	}
 }
@@ -360,7 +358,7 @@ func (w *world) rotateProvider(a, _, _ int) {
 	w.idps[a%2].RotateKey()
 }
 
-// trouble makes the stores fail, or heals them.
+// trouble makes the stores fail, or work again.
 func (w *world) trouble(a, b, _ int) {
 	bits := 0
 	if b%2 == 0 {
@@ -377,15 +375,14 @@ func (w *world) trouble(a, b, _ int) {
 	}
 }
 
-// steal copies what a device has to another one.
+// steal copies the cookies of a device to another one.
 func (w *world) steal(a, b, _ int) {
 	from, to := w.pick(a), b%len(w.devices)
 	w.note("device %d gets the cookies of device %d", to, from)
 	w.devices[to] = w.clone(w.devices[from])
 }
 
-// keepCopy puts a copy of a device's cookies on the shelf; restore puts one of
-// them back into a browser.
+// keepCopy stores a copy of a device's cookies; restore writes one of them back into a browser.
 func (w *world) keepCopy(a, _, _ int) {
 	i := w.pick(a)
 	w.note("somebody keeps a copy of device %d: %d", i, len(w.shelf))
@@ -401,7 +398,7 @@ func (w *world) restore(a, b, _ int) {
 	w.devices[i] = w.clone(w.shelf[n])
 }
 
-// ban makes OnLogin refuse somebody, or not any more.
+// ban makes OnLogin reject a user, or admit them again.
 func (w *world) ban(a, _, _ int) {
 	person := machinePeople[a%3]
 	w.banned[person] = !w.banned[person]

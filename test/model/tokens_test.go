@@ -26,49 +26,49 @@ import (
 	"github.com/ginauth/ginauth/internal/sitetest"
 )
 
-// tokenWorld is an application of two processes with shared stores, a provider whose API
-// they call, and two people. It is also the model of itself: what a call may come to.
+// tokenWorld is an application of two processes with shared stores, a provider whose API they
+// call, and two users. It is also the model: the permitted results of a call.
 type tokenWorld struct {
 	time      atomic.Int64
 	idp       *authtest.Provider
 	server    *httptest.Server
-	mu        sync.Mutex                       // for the next four: a sign-out drops tokens in its own time
+	mu        sync.Mutex                       // for the next four fields: a sign-out drops tokens in the background
 	values    map[ginauth.RevocationKey][]byte // the store of tokens
-	failLoad  bool                             // of the store
+	failLoad  bool                             // the store fails
 	failSwap  bool
-	failAfter bool // Swap has stored the value when it fails
+	failAfter bool // Swap fails after storing the value
 	marks     ginauth.Revocations
 	processes [2]*tokenProcess
-	serves    int // the process that answers
+	serves    int // the process that handles requests
 	people    [2]*tokenPerson
 	trace     []string
 
-	rotates   bool            // the provider replaces refresh tokens, and detects one that comes twice
-	down      bool            // the provider answers with 503
-	lose      bool            // the next answer of the token endpoint is lost
-	crash     int             // at the next token request: 1 before it is sent, 2 when it was answered
-	spares    bool            // a trip brings no refresh token
+	rotates   bool            // the provider replaces refresh tokens, and detects reuse
+	down      bool            // the provider responds with 503
+	lose      bool            // the next response of the token endpoint is lost
+	crash     int             // at the next token request: 1 before it is sent, 2 after the response
+	spares    bool            // a sign-in returns no refresh token
 	sent      map[string]bool // refresh tokens
-	refreshes int             // of which there was an answer
-	twice     int             // refresh tokens that came to the provider again
+	refreshes int             // refreshes with a response
+	twice     int             // refresh tokens that were sent again
 }
 
-// tokenPerson is a person with a browser.
+// tokenPerson is a user with a browser.
 type tokenPerson struct {
 	subject  string
 	browser  *authtest.Browser
 	signedIn bool
-	lost     bool      // the application may not have the refresh token that is good
-	only     int       // the process that alone may have it, counted from 1; 0: the store has it
-	back     time.Time // from the last trip
+	lost     bool      // the application may lack the current refresh token
+	only     int       // the only process that may have it, counted from 1; 0: the store has it
+	back     time.Time // time of the last return from the provider
 }
 
-// tokenProcess is one process of the application. One that is dead reaches nothing.
+// tokenProcess is one process of the application. A dead one reaches nothing.
 type tokenProcess struct {
 	w      *tokenWorld
 	engine *gin.Engine
 	dead   atomic.Bool
-	rests  time.Time // until when it leaves the provider alone
+	rests  time.Time // until when it sends the provider no refresh
 }
 
 var errDead = errors.New("the process is dead")
@@ -156,7 +156,7 @@ func (w *tokenWorld) note(format string, args ...any) {
 
 func (w *tokenWorld) fail(format string, args ...any) { panic(violation(fmt.Sprintf(format, args...))) }
 
-// start starts a process anew: what it had in memory is gone.
+// start restarts a process: its memory is lost.
 func (w *tokenWorld) start(i int) {
 	for _, p := range w.people {
 		if p != nil && p.only == i+1 {
@@ -190,7 +190,7 @@ func (w *tokenWorld) start(i int) {
 	w.processes[i] = p
 }
 
-// ask is how a process reaches the provider.
+// ask is the transport of a process to the provider.
 func (p *tokenProcess) ask(r *http.Request) (*http.Response, error) {
 	w := p.w
 	if p.dead.Load() {
@@ -250,7 +250,7 @@ func (w *tokenWorld) token(rw http.ResponseWriter, r *http.Request) {
 	w.idp.Default(authtest.Token).ServeHTTP(rw, r)
 }
 
-// tokenDeeds are what can happen, and how often.
+// tokenDeeds are the possible events, and their frequency.
 var tokenDeeds = []struct {
 	weight int
 	do     func(w *tokenWorld, a, b int)
@@ -260,11 +260,11 @@ var tokenDeeds = []struct {
 	{3, (*tokenWorld).stepUp},
 }
 
-// TestTokenMachine lets random things happen to the tokens of two people, and compares what
-// comes of their calls with a model: a person whose tokens are good is served and never sent
-// to the provider, the session stays whatever happens to the tokens, and a refresh token comes
-// to the provider a second time only where its first answer was lost. GINAUTH_SEQUENCES and
-// GINAUTH_SEED are those of TestStateMachine.
+// TestTokenMachine runs random events on the tokens of two users, and compares the results of
+// their calls with a model: a user with valid tokens is served and never redirected to the
+// provider, the session stays whatever happens to the tokens, and a refresh token is sent a
+// second time only if the first response was lost. GINAUTH_SEQUENCES and GINAUTH_SEED are those
+// of TestStateMachine.
 func TestTokenMachine(t *testing.T) {
 	seed, sequences := fromEnvironment(t, "GINAUTH_SEED", 1), fromEnvironment(t, "GINAUTH_SEQUENCES", 300)/5
 	for _, rotates := range []bool{true, false} {
@@ -320,7 +320,7 @@ func runTokens(rotates bool, steps []step) (wrong string, trace []string) {
 	for _, s := range steps {
 		tokenDeeds[s.deed].do(w, s.a, s.b)
 	}
-	// In the end everything works, and everybody is served, after one trip at most.
+	// In the end everything works, and every user is served, after at most one redirect.
 	w.down, w.lose, w.crash, w.spares = false, false, 0, false
 	w.mu.Lock()
 	w.failLoad, w.failSwap = false, false
@@ -335,13 +335,13 @@ func runTokens(rotates bool, steps []step) (wrong string, trace []string) {
 	return "", nil
 }
 
-// call has a person open a page that calls the API.
+// call makes a user open a page that calls the API.
 func (w *tokenWorld) call(a, b int) {
 	p := w.people[a%len(w.people)]
 	w.serves = b % len(w.processes)
 	process := w.processes[w.serves]
 	if p.only != 0 && p.only != w.serves+1 {
-		p.lost = true // this process may use the one before
+		p.lost = true // this process may use the previous one
 	}
 	twice, refreshes, crash, lose, now := w.twice, w.refreshes, w.crash, w.lose, w.now()
 	answer, err := p.browser.Fetch(nil, "GET", w.url("/call"), nil, "")
@@ -363,18 +363,18 @@ func (w *tokenWorld) call(a, b int) {
 		p.only = w.serves + 1
 	}
 	rested := process.rests
-	if w.down || lost { // it may have tried, also where the token that it has still works
+	if w.down || lost { // it may have tried, even if its token is still valid
 		process.rests = now.Add(5 * time.Second)
 	}
-	if w.failSwap { // so that claims, which cannot be given back, end before the next call
+	if w.failSwap { // so that claims, which cannot be released, end before the next call
 		w.time.Add(int64(16 * time.Second))
 	}
 	switch {
 	case w.twice > twice && !p.lost:
 		w.fail("the refresh token of %s came twice", p.subject)
-	case crashed: // whatever it answered, no one got it
+	case crashed: // no client received its response
 		w.start(w.serves)
-		w.time.Add(int64(16 * time.Second)) // until the claim of the dead one ends
+		w.time.Add(int64(16 * time.Second)) // until the claim of the dead process ends
 		return
 	case !p.signedIn:
 		if code != string(ginauth.ErrUnauthenticated) {
@@ -389,7 +389,7 @@ func (w *tokenWorld) call(a, b int) {
 			w.fail("%s has good tokens, and is sent to the provider: %s", p.subject, answer.Text())
 		}
 		w.renew(p)
-	case code == string(ginauth.ErrInvalidToken): // of the API, which refuses a token that is a moment old
+	case code == string(ginauth.ErrInvalidToken): // from the API, which rejects a recently issued token
 		if !p.lost {
 			w.fail("%s has good tokens, and the API refuses them", p.subject)
 		}
@@ -397,7 +397,7 @@ func (w *tokenWorld) call(a, b int) {
 		if !w.failLoad && !w.failSwap {
 			w.fail("the store works, and %s got %s", p.subject, answer.Text())
 		}
-	case code == string(ginauth.ErrProviderDenied): // the trip was a moment ago, and its tokens have been revoked since
+	case code == string(ginauth.ErrProviderDenied): // the redirect was a moment ago, and its tokens have since been revoked
 		if !p.lost || now.After(p.back.Add(time.Minute)) {
 			w.fail("%s is told that the provider denies what it has given: %s", p.subject, answer.Text())
 		}
@@ -410,7 +410,7 @@ func (w *tokenWorld) call(a, b int) {
 	}
 }
 
-// renew has a person go to the provider and come back.
+// renew redirects a user to the provider and back.
 func (w *tokenWorld) renew(p *tokenPerson) {
 	if w.down || w.failLoad || w.failSwap {
 		return
@@ -427,8 +427,8 @@ func (w *tokenWorld) renew(p *tokenPerson) {
 	p.lost, p.only, p.back = false, 0, w.now()
 }
 
-// stepUp has a person open a page that wants them to authenticate anew. The provider gives no
-// refresh token for that, at every other time: then the one that there is goes on.
+// stepUp makes a user open a page that requires authenticating again. Every other time, the
+// provider returns no refresh token for it, and the existing one continues.
 func (w *tokenWorld) stepUp(a, b int) {
 	p := w.people[a%len(w.people)]
 	if w.down || w.failLoad || w.failSwap || !p.signedIn {
@@ -450,7 +450,7 @@ func (w *tokenWorld) stepUp(a, b int) {
 	if !w.spares {
 		p.lost, p.only = false, 0
 	} else if p.only != 0 && p.only != w.serves+1 {
-		p.lost, p.only = true, 0 // this process knows the one before, which is spent
+		p.lost, p.only = true, 0 // this process has the previous token, which is used
 	}
 }
 
@@ -470,7 +470,7 @@ func (w *tokenWorld) crashAtARefresh(a, _ int) {
 	w.note("the next refresh kills its process, %d", w.crash)
 }
 
-// restart starts a process anew. What it could not store is lost.
+// restart restarts a process. Tokens that it could not store are lost.
 func (w *tokenWorld) restart(a, _ int) {
 	w.note("process %d starts anew", a%2)
 	w.start(a % 2)
@@ -488,7 +488,7 @@ func (w *tokenWorld) storeTrouble(a, _ int) {
 	w.note("the store fails: load %v, swap %v, after it has stored %v", w.failLoad, w.failSwap, w.failAfter)
 }
 
-// revoke ends everybody's tokens at the provider.
+// revoke revokes all tokens at the provider.
 func (w *tokenWorld) revoke(int, int) {
 	w.note("the provider revokes all tokens")
 	w.idp.RevokeRefreshTokens()

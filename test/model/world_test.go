@@ -29,32 +29,31 @@ import (
 
 const machineURL = "http://localhost:8080"
 
-// machineHome is where a machine keeps its sessions.
+// machineHome is a place to store sessions.
 type machineHome struct {
 	name   string
 	stored bool // in a gin-contrib store, with a binding cookie
-	server bool // which keeps the records itself
+	server bool // the store keeps the records itself
 	open   func() ginsessions.Store
 }
 
-// world is an application, two providers and some devices, without a network in
-// between: thousands of them have to fit into a minute. It is also the model of
-// itself, which every answer is compared with.
+// world is an application, two providers and some devices, without a network: thousands of
+// worlds must run in a minute. It is also the model with which every response is compared.
 type world struct {
 	home    *machineHome
-	time    atomic.Int64 // a provider may be asked in the background
+	time    atomic.Int64 // a provider may be queried in the background
 	idps    [2]*authtest.Provider
 	entries []entry // the providers of the application
-	during  []entry // those that are entered while the next token endpoint answers
+	during  []entry // entered during the next token request
 	marks   *brittleMarks
 	store   *brittleStore
 	engine  *gin.Engine
 	auth    *ginauth.Auth
 	devices []*device
-	shelf   []*device // copies that somebody keeps
+	shelf   []*device // copies of cookies
 	trace   []string
 
-	// What the model knows.
+	// The state of the model.
 	keys       []string
 	serial     int
 	replies    []*reply
@@ -66,20 +65,19 @@ type world struct {
 	demanded   []*demand
 	proofs     map[string][]proof // by person
 
-	// What was seen.
-	signed    map[string]sitetest.Claims // by nonce: what the provider said
-	asked     map[string]int             // requests for tokens, by the attempt's challenge
-	requests  int                        // for tokens
+	// Observations.
+	signed    map[string]sitetest.Claims // by nonce: the provider's claims
+	asked     map[string]int             // token requests, by the attempt's challenge
+	requests  int                        // token requests
 	ran       int                        // protected handlers
 	keysAsked int                        // calls of Authenticate
-	hooked    []string                   // names of sign-ins that OnLogin saw
-	previous  string                     // who OnLogin was told had been signed in before
-	data      string                     // what OnLogin was told that the sign-in began with
-	renewal   bool                       // what OnLogin was told of that
+	hooked    []string                   // names of the sign-ins in OnLogin
+	previous  string                     // Login.Previous in OnLogin
+	data      string                     // Login.Data in OnLogin
+	renewal   bool                       // Login.Renewal in OnLogin
 }
 
-// device is a browser, which never forgets a cookie because of its age: lifetimes
-// are the server's to keep.
+// device is a browser that ignores the expiry of cookies: the server must enforce lifetimes.
 type device struct {
 	jar      map[string]string
 	there    [2]map[string]string // cookies at the providers
@@ -115,19 +113,18 @@ type code struct {
 	spent     bool
 }
 
-// reply is a provider's answer that no browser has delivered yet, or one that
-// was.
+// reply is a provider's response, whether delivered by a browser or not.
 type reply struct {
 	attempt *pending
 	device  int
 	person  string
-	page    string // where it leads in the end
+	page    string // the final page
 	nonce   string
-	code    string // "" if the person refused
+	code    string // "" if the user canceled
 	query   url.Values
 }
 
-// violation is what a world panics with when it does not do as the model says.
+// violation is the panic of a world that deviates from the model.
 type violation string
 
 func (w *world) fail(format string, args ...any) { panic(violation(fmt.Sprintf(format, args...))) }
@@ -175,8 +172,7 @@ func (w *world) close() {
 
 func (w *world) now() time.Time { return time.Unix(0, w.time.Load()).UTC() }
 
-// mount starts the application anew: over the same stores, as after a restart,
-// with the keys of today.
+// mount restarts the application: on the same stores, with the current keys.
 func (w *world) mount() {
 	opts := ginauth.Options{
 		BaseURL: machineURL, Keys: slices.Clone(w.keys), Now: w.now, Logger: slog.New(slog.DiscardHandler), Revocations: w.marks,
@@ -211,7 +207,7 @@ func (w *world) mount() {
 	w.engine.POST("/note", auth.RequireAuth(), func(c *gin.Context) {
 		w.ran++
 		if err := auth.Update(c, func(u *ginauth.User) {
-			u.Data["note"], u.AuthTime, u.ACR = c.Query("note"), w.now(), "mfa" // the last two of which do nothing
+			u.Data["note"], u.AuthTime, u.ACR = c.Query("note"), w.now(), "mfa" // the last two have no effect
 		}); err != nil {
 			w.answerError(c, err)
 		}
@@ -223,7 +219,7 @@ func (w *world) mount() {
 	})
 }
 
-// answerError answers with an error that a method of Auth returned.
+// answerError responds with an error that a method of Auth returned.
 func (w *world) answerError(c *gin.Context, err error) {
 	e, _ := errors.AsType[*ginauth.Error](err)
 	c.String(e.Status(), "%s: %v", e.Code, e)
@@ -242,7 +238,7 @@ func (w *world) onLogin(c *gin.Context, l *ginauth.Login) error {
 		return errors.New("banned")
 	}
 	l.User.Data["login"] = name
-	l.User.AuthTime, l.User.ACR = w.now(), "mfa" // which does nothing
+	l.User.AuthTime, l.User.ACR = w.now(), "mfa" // without effect
 	l.NoSession = l.Data["own"] == "yes"
 	return nil
 }
@@ -251,7 +247,7 @@ func whoIs(u *ginauth.User) string {
 	return strings.Join([]string{u.Provider, u.Issuer, u.Subject, u.Email, u.Data["login"], u.Data["note"], u.ACR, fmt.Sprint(u.AuthTime.Unix())}, " | ")
 }
 
-// provider answers the application's requests to the providers.
+// provider handles the application's requests to the providers.
 func (w *world) provider(r *http.Request) (*http.Response, error) {
 	for _, idp := range w.idps {
 		for _, e := range []authtest.Endpoint{authtest.Discovery, authtest.JWKS, authtest.Token, authtest.Userinfo} {
@@ -277,11 +273,10 @@ func (w *world) provider(r *http.Request) (*http.Response, error) {
 			return answer.Result(), nil
 		}
 	}
-	return nil, fmt.Errorf("nobody answers at %s", r.URL)
+	return nil, fmt.Errorf("no handler responds at %s", r.URL)
 }
 
-// send makes a request of a device to the application, and keeps the cookies of
-// the answer.
+// send sends a device's request to the application, and keeps the cookies of the response.
 func (w *world) send(d *device, r *http.Request) *httptest.ResponseRecorder {
 	answer := httptest.NewRecorder()
 	r.Host = strings.TrimPrefix(machineURL, "http://")
@@ -297,9 +292,9 @@ func carry(r *http.Request, jar map[string]string) {
 	}
 }
 
-// absorb keeps cookies as a browser does, all but the count of sign-ins within
-// ten seconds: people here are quicker than that, and lose their sessions more
-// often, and TestALoopOfSignInsIsBroken is about it.
+// absorb keeps cookies as a browser does, except the count of sign-ins within ten seconds: users
+// in this test sign in faster, and lose their sessions more often; TestALoopOfSignInsIsBroken
+// tests that limit.
 func absorb(jar map[string]string, answer *httptest.ResponseRecorder) {
 	for _, c := range answer.Result().Cookies() {
 		if strings.HasSuffix(c.Name, "-n") && !strings.Contains(c.Name, "-a-") {
@@ -311,7 +306,7 @@ func absorb(jar map[string]string, answer *httptest.ResponseRecorder) {
 	}
 }
 
-// brittleMarks are Revocations that fail while told to.
+// brittleMarks are Revocations that fail on demand.
 type brittleMarks struct {
 	ginauth.Revocations
 	failRead, failWrite, failOnce bool
@@ -338,7 +333,7 @@ func (m *brittleMarks) Once(ctx context.Context, key ginauth.RevocationKey, ttl 
 	return m.Revocations.Once(ctx, key, ttl)
 }
 
-// brittleStore is a store that fails, or panics, while told to.
+// brittleStore is a store that fails, or panics, on demand.
 type brittleStore struct {
 	ginsessions.Store
 	failRead, failWrite, panics bool

@@ -1,4 +1,4 @@
-// Package moving has no code of its own: below it are three applications, each as it was
-// before ginauth and after, and the tests that people notice nothing of the change.
-// docs/coming-from.md is made of them. See README.md.
+// Package moving is empty: its subdirectories have three applications, each before and after the
+// move to ginauth, with tests that users do not notice the change. docs/coming-from.md shows
+// their code. See README.md.
 package moving

@@ -9,8 +9,8 @@ import (
 	"github.com/ginauth/ginauth/internal/doctest"
 )
 
-// docs/coming-from.md shows the code of each of these programs as it is, and says how
-// long they are.
+// docs/coming-from.md shows the current code of each of these programs, and their
+// lengths.
 func TestThePageShowsTheApplications(t *testing.T) {
 	text, err := os.ReadFile("../../docs/coming-from.md")
 	if err != nil {

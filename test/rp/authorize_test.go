@@ -53,8 +53,8 @@ func TestLoginParamsArePassedOn(t *testing.T) {
 	}
 }
 
-// TestAuthParamsWin: what the application always asks for, a link to /login
-// cannot ask otherwise, though a preset names it in LoginParams.
+// TestAuthParamsWin: a link to /login cannot override the application's AuthParams, even if a
+// preset lists the parameter in LoginParams.
 func TestAuthParamsWin(t *testing.T) {
 	always := map[string]string{"prompt": "login", "hd": "corp.example", "login_hint": "@corp.example", "max_age": "300", "acr_values": "urn:gold", "own": ""}
 	s := sitetest.New(t, func(_ *sitetest.Site, o *ginauth.Options) {
@@ -62,7 +62,7 @@ func TestAuthParamsWin(t *testing.T) {
 		o.Providers[0].LoginParams = []string{"prompt", "hd", "max_age", "acr_values", "own", "ui_locales"}
 	})
 	const query = "?prompt=none&hd=evil.example&login_hint=eve&max_age=999999&acr_values=urn:tin&own=eve&ui_locales=de"
-	for _, more := range []string{"", "&iss=" + url.QueryEscape(s.IDP.Issuer)} { // by which another site begins a sign-in
+	for _, more := range []string{"", "&iss=" + url.QueryEscape(s.IDP.Issuer)} { // with which another site begins a sign-in
 		s.Browser = s.NewBrowser()
 		_, params := sitetest.Authorization(t, s.Open("/login/demo"+query+more))
 		for name, want := range always {
@@ -83,9 +83,9 @@ func TestAuthParamsWin(t *testing.T) {
 	s.AcceptsSignIn(t, "/login/demo"+query)
 }
 
-// The parameters of a POST are its form's, and of a GET its query's: who can add to
-// an address cannot add to a form. return_to, which can only lead to a path of the
-// application, is the exception: LoginURL writes it into the address of a form.
+// The parameters of a POST are those of its form, and of a GET those of its query: additions to
+// a URL do not affect a form. The exception is return_to, which can only be a path of the
+// application: LoginURL writes it into the URL of a form.
 func TestParametersComeFromOnePlace(t *testing.T) {
 	s := sitetest.New(t, func(_ *sitetest.Site, o *ginauth.Options) { o.Providers[0].LoginParams = []string{"login_hint"} })
 	if p := s.Must(s.Browser.Submit(authtest.At(s.URL+"/"), s.URL+"/login/demo?return_to=/page/query&login_hint=query", url.Values{"x": {"y"}})); p.URL.Path != "/page/query" {
@@ -157,7 +157,7 @@ func TestUnreadableParametersAreRefused(t *testing.T) {
 	}
 }
 
-// An authorization request has what there is to say, and nothing that is empty.
+// An authorization request has no empty parameters.
 func TestAuthorizationRequestsHaveNothingEmpty(t *testing.T) {
 	t.Parallel()
 	f := sitetest.NewFlow(t, func(s *sitetest.Site, o *ginauth.Options) {
@@ -179,7 +179,7 @@ func TestAuthorizationRequestsHaveNothingEmpty(t *testing.T) {
 	}
 }
 
-// Where we send no nonce and no challenge, EditAuthorize may.
+// If ginauth sends no nonce and no challenge, EditAuthorize may add them.
 func TestEditAuthorizeWithItsOwnNonce(t *testing.T) {
 	t.Parallel()
 	f := sitetest.NewFlow(t, func(s *sitetest.Site, o *ginauth.Options) {

@@ -16,7 +16,7 @@ import (
 	"github.com/ginauth/ginauth/internal/sitetest"
 )
 
-// A provider may take the token request as a query alone.
+// A provider may accept the token request only as a query.
 func TestTokenByGET(t *testing.T) {
 	t.Parallel()
 	var seen *http.Request
@@ -36,7 +36,7 @@ func TestTokenByGET(t *testing.T) {
 	}
 }
 
-// Then the secret is in the address, which no error may quote.
+// Then the secret is in the URL, which no error may quote.
 func TestTokenByGETFails(t *testing.T) {
 	for _, fault := range []authtest.Fault{authtest.Resetting, authtest.Redirecting, authtest.Endless} {
 		t.Run(string(fault), func(t *testing.T) {
@@ -75,8 +75,7 @@ func TestVerifyCallback(t *testing.T) {
 	s.AcceptsSignIn(t, "/login/demo")
 }
 
-// A name that nobody signed fills in for one that is missing, and is nothing
-// but a name.
+// An unsigned name is used if the signed one is missing, and only as a name.
 func TestNameFromCallback(t *testing.T) {
 	for _, tt := range []struct{ name, sent, signed, want string }{
 		{"where there is none", "Ada King", "", "Ada King"},
@@ -117,14 +116,14 @@ func TestNameFromCallback(t *testing.T) {
 	}
 }
 
-// Profile takes the userinfo endpoint's place, and is held to the same.
+// Profile replaces the userinfo endpoint, and the same checks apply.
 func TestProfileBesideAnIssuer(t *testing.T) {
 	for _, tt := range []struct {
 		name    string
 		mode    string
 		profile map[string]any
 		err     error
-		code    ginauth.Code // "": signs in
+		code    ginauth.Code // "" if the sign-in succeeds
 		email   string
 	}{
 		{"adds what is missing", "missing", map[string]any{"sub": "ada", "email": "ada@kakao.example", "email_verified": true}, nil, "", "ada@kakao.example"},
@@ -148,7 +147,7 @@ func TestProfileBesideAnIssuer(t *testing.T) {
 				t.Errorf("got %+v", u)
 			}
 			if n := s.IDP.Count(authtest.Userinfo); n != 0 {
-				t.Errorf("userinfo was asked %d times", n)
+				t.Errorf("userinfo was called %d times", n)
 			}
 		})
 	}

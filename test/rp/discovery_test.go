@@ -17,26 +17,26 @@ import (
 	"github.com/ginauth/ginauth/internal/sitetest"
 )
 
-// Mount asks nobody, and the first visitor no more than once.
+// Mount makes no request, and the first sign-in makes at most one.
 func TestDiscoveryIsLazyAndKept(t *testing.T) {
 	s := sitetest.New(t, nil)
 	if n := s.IDP.Count(authtest.Discovery); n != 0 {
-		t.Errorf("Mount asked the provider %d times", n)
+		t.Errorf("Mount called the provider %d times", n)
 	}
 	s.Get("/")
 	s.Open("/login")
 	if n := s.IDP.Count(authtest.Discovery); n != 0 {
-		t.Errorf("pages that need no provider asked it %d times", n)
+		t.Errorf("pages without a provider caused %d requests to it", n)
 	}
 	for range 3 {
 		s.SignIn()
 	}
 	if n := s.IDP.Count(authtest.Discovery); n != 1 {
-		t.Errorf("three sign-ins asked the provider %d times", n)
+		t.Errorf("three sign-ins caused %d requests to the provider", n)
 	}
 }
 
-// Many paste the address of the document in the issuer's place.
+// Many developers paste the URL of the discovery document as the issuer.
 func TestTheDiscoveryAddressWorksAsIssuer(t *testing.T) {
 	for _, end := range []string{"/.well-known/openid-configuration", "/.well-known/openid-configuration/"} {
 		s := sitetest.New(t, func(_ *sitetest.Site, o *ginauth.Options) { o.Providers[0].Issuer += end })
@@ -47,7 +47,7 @@ func TestTheDiscoveryAddressWorksAsIssuer(t *testing.T) {
 	}
 }
 
-// Some issuers end in a slash, and their discovery address has one slash alone.
+// Some issuers end with a slash, and their discovery URL has only one slash.
 func TestAnIssuerThatEndsInASlash(t *testing.T) {
 	s := sitetest.New(t, func(s *sitetest.Site, o *ginauth.Options) {
 		slashed := s.IDP.Issuer + "/"
@@ -58,15 +58,15 @@ func TestAnIssuerThatEndsInASlash(t *testing.T) {
 	})
 	s.SignIn()
 	if got := s.IDP.LastRequest(authtest.Discovery).URL.Path; got != "/.well-known/openid-configuration" {
-		t.Errorf("discovery asked %s", got)
+		t.Errorf("discovery requested %s", got)
 	}
 	if got := s.User().ID(); got != s.IDP.Issuer+"/#ada" {
 		t.Errorf("the user is %s", got)
 	}
 }
 
-// With every endpoint written down, nothing is discovered; what is written down
-// wins over what is discovered.
+// With all endpoints configured, there is no discovery; configured endpoints take precedence
+// over discovered ones.
 func TestEndpointsWrittenDownWin(t *testing.T) {
 	t.Run("all of them", func(t *testing.T) {
 		t.Parallel()
@@ -90,7 +90,7 @@ func TestEndpointsWrittenDownWin(t *testing.T) {
 		})
 		s.SignIn()
 		if s.IDP.EvilRequests() != 0 || s.IDP.Count(authtest.Discovery) != 1 {
-			t.Errorf("%d requests went astray, %d discoveries", s.IDP.EvilRequests(), s.IDP.Count(authtest.Discovery))
+			t.Errorf("%d requests went to wrong addresses, %d discoveries", s.IDP.EvilRequests(), s.IDP.Count(authtest.Discovery))
 		}
 	})
 	t.Run("one that is written down makes up for one that is missing", func(t *testing.T) {
@@ -108,8 +108,8 @@ func byHand(p *ginauth.Provider, idp *authtest.Provider) {
 	p.JWKSURL, p.UserinfoURL = idp.URL(authtest.JWKS), idp.URL(authtest.Userinfo)
 }
 
-// In containers a provider has two addresses: people's, which is its issuer,
-// and ours. Issuer says the former, the endpoints the latter.
+// In containers a provider has two addresses: that of browsers, which is its issuer, and an
+// internal one. Issuer has the former, the endpoints the latter.
 func TestSplitHorizon(t *testing.T) {
 	const outside = "https://login.example.com/realms/demo"
 	s := sitetest.New(t, func(s *sitetest.Site, o *ginauth.Options) {
@@ -122,13 +122,13 @@ func TestSplitHorizon(t *testing.T) {
 	if got := s.User().ID(); got != outside+"#ada" {
 		t.Errorf("the user is %s", got)
 	}
-	// A token that names the inner address is another issuer's.
+	// A token with the internal address has another issuer.
 	s.IDP.EditIDToken(nil)
 	s.WantError(s.Get("/login/demo"), ginauth.ErrIDTokenInvalid)
 }
 
-// inContainer is a site whose provider is reached, and calls itself, by a name
-// that is not loopback, over http; its metadata is what edit makes of it.
+// inContainer is a site whose provider has a name that is not on loopback, over http, also as
+// its issuer; edit changes its metadata.
 func inContainer(t *testing.T, edit func(m map[string]any, base string)) *sitetest.Site {
 	t.Helper()
 	return sitetest.New(t, func(s *sitetest.Site, o *ginauth.Options) {
@@ -178,8 +178,8 @@ func TestHTTPEndpointsAreThoseOfAnHTTPIssuer(t *testing.T) {
 	}
 }
 
-// A visitor who looks, finds nothing, and is then overtaken by another whose
-// discovery ends before the first one asks, must not cause a second.
+// A request that finds no metadata, and is overtaken by another whose discovery ends before the
+// first one starts its own, must not cause a second discovery.
 func TestNoSecondDiscoveryForWhoWasOvertaken(t *testing.T) {
 	var overtake atomic.Pointer[func()]
 	s := sitetest.New(t, func(s *sitetest.Site, o *ginauth.Options) {
@@ -207,7 +207,7 @@ func TestNoSecondDiscoveryForWhoWasOvertaken(t *testing.T) {
 	}
 }
 
-// calledFrom says whether a function is among the callers.
+// calledFrom reports whether a function is among the callers.
 func calledFrom(name string) bool {
 	var pcs [16]uintptr
 	frames := runtime.CallersFrames(pcs[:runtime.Callers(2, pcs[:])])
@@ -222,8 +222,7 @@ func calledFrom(name string) bool {
 	}
 }
 
-// Metadata without an issuer is nobody's, even where TokenIssuer says which
-// issuers there are.
+// Metadata without an issuer is rejected, even if TokenIssuer determines the issuers of tokens.
 func TestMetadataWithoutAnIssuer(t *testing.T) {
 	t.Parallel()
 	s := sitetest.New(t, func(s *sitetest.Site, o *ginauth.Options) {
@@ -236,8 +235,7 @@ func TestMetadataWithoutAnIssuer(t *testing.T) {
 	}
 }
 
-// With two endpoints of three written down the third is discovered, whichever
-// it is.
+// With two of three endpoints configured, the third is discovered, whichever it is.
 func TestEachEndpointIsDiscovered(t *testing.T) {
 	t.Parallel()
 	for name, forget := range map[string]func(p *ginauth.Provider){
@@ -252,21 +250,21 @@ func TestEachEndpointIsDiscovered(t *testing.T) {
 			})
 			s.SignIn()
 			if n := s.IDP.Count(authtest.Discovery); n != 1 {
-				t.Errorf("discovery was asked %d times", n)
+				t.Errorf("discovery was called %d times", n)
 			}
 		})
 	}
 }
 
-// fixed answers everything with the same JSON.
+// fixed responds to every request with the same JSON.
 type fixed string
 
 func (f fixed) RoundTrip(*http.Request) (*http.Response, error) {
 	return &http.Response{StatusCode: http.StatusOK, Header: http.Header{"Content-Type": {"application/json"}}, Body: io.NopCloser(strings.NewReader(string(f)))}, nil
 }
 
-// A provider whose tokens are signed with the shared secret may offer nothing
-// else; for any other that is a mistake.
+// A provider whose tokens are signed with the shared secret may offer only HS256; for any other
+// this is an error.
 func TestMetadataThatOffersTheSharedSecretAlone(t *testing.T) {
 	t.Parallel()
 	const issuer = "https://access.line.me"
@@ -284,7 +282,7 @@ func TestMetadataThatOffersTheSharedSecretAlone(t *testing.T) {
 	}
 }
 
-// With two endpoints of three written down the third is discovered.
+// With two of three endpoints configured, the third is discovered.
 func TestKeysAreDiscoveredWhereTheyAreNotWrittenDown(t *testing.T) {
 	t.Parallel()
 	s := sitetest.New(t, func(s *sitetest.Site, o *ginauth.Options) {
@@ -292,6 +290,6 @@ func TestKeysAreDiscoveredWhereTheyAreNotWrittenDown(t *testing.T) {
 	})
 	s.SignIn()
 	if n := s.IDP.Count(authtest.Discovery); n != 1 {
-		t.Errorf("discovery was asked %d times", n)
+		t.Errorf("discovery was called %d times", n)
 	}
 }

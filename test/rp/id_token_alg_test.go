@@ -17,8 +17,8 @@ import (
 	"github.com/ginauth/ginauth/internal/sitetest"
 )
 
-// signingSite is a site whose provider publishes an RSA key, for every algorithm of
-// RSA, and a P-256 key, and is held to one algorithm, or to none if that is "".
+// signingSite is a site whose provider publishes an RSA key, for every RSA algorithm, and a
+// P-256 key, and whose IDTokenAlg is alg.
 func signingSite(t *testing.T, registered string) (*sitetest.Site, *ecdsa.PrivateKey) {
 	t.Helper()
 	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
@@ -36,8 +36,8 @@ func signingSite(t *testing.T, registered string) (*sitetest.Site, *ecdsa.Privat
 	return s, key
 }
 
-// A client that is registered for one algorithm takes ID tokens and logout tokens
-// that are signed with it, and no others, although the provider has keys for them.
+// A client that is registered for one algorithm accepts only ID tokens and logout tokens that
+// are signed with it, although the provider has keys for others.
 func TestIDTokenAlg(t *testing.T) {
 	algs := []string{"RS256", "RS384", "RS512", "PS256", "PS384", "PS512", "ES256"}
 	for _, registered := range append([]string{""}, algs...) {
@@ -74,7 +74,7 @@ func TestIDTokenAlg(t *testing.T) {
 				return sign(registeredOr(registered, "RS256"), "JWT", c)
 			})
 			for _, alg := range algs {
-				s.Clock.Advance(2 * time.Second) // a sign-out counts for the ID tokens of its second
+				s.Clock.Advance(2 * time.Second) // a sign-out revokes the ID tokens of the same second
 				s.Browser = s.NewBrowser()
 				s.AcceptsSignIn(t, "/login/demo")
 				p := s.BackChannel(sign(alg, "logout+jwt", s.LogoutClaims(map[string]any{"sub": "ada"})))
@@ -97,8 +97,8 @@ func registeredOr(alg, or string) string {
 	return alg
 }
 
-// What the metadata does not offer is not widened by the registration, and the
-// algorithm of signed userinfo is another registration.
+// IDTokenAlg does not add algorithms to those of the metadata, and does not apply to signed
+// userinfo, which has a separate registration.
 func TestIDTokenAlgAndMetadata(t *testing.T) {
 	t.Parallel()
 	s, _ := signingSite(t, "ES256")
@@ -118,7 +118,7 @@ func TestIDTokenAlgAndMetadata(t *testing.T) {
 	}
 }
 
-// Endpoints that are configured need no metadata to be held to one algorithm.
+// IDTokenAlg also applies to configured endpoints without metadata.
 func TestIDTokenAlgWithoutMetadata(t *testing.T) {
 	t.Parallel()
 	s := sitetest.New(t, func(s *sitetest.Site, o *ginauth.Options) {
@@ -133,7 +133,7 @@ func TestIDTokenAlgWithoutMetadata(t *testing.T) {
 	s.AcceptsSignIn(t, "/login/demo")
 }
 
-// Diagnose reports what is accepted in the end.
+// Diagnose reports the algorithms that are accepted.
 func TestDiagnoseIDTokenAlg(t *testing.T) {
 	t.Parallel()
 	s, _ := signingSite(t, "ES256")
@@ -143,7 +143,7 @@ func TestDiagnoseIDTokenAlg(t *testing.T) {
 	}
 }
 
-// claimsIn decodes a payload, with its numbers as they are written.
+// claimsIn decodes a payload, with unchanged numbers.
 func claimsIn(payload string) (claims map[string]any, err error) {
 	dec := json.NewDecoder(strings.NewReader(payload))
 	dec.UseNumber()

@@ -11,7 +11,7 @@ import (
 	"github.com/ginauth/ginauth/internal/sitetest"
 )
 
-// A provider that shares the client secret may sign with it, and with its key.
+// With Quirks.HS256, a provider may sign with the client secret, and with its key.
 func TestSignedWithTheClientSecret(t *testing.T) {
 	t.Parallel()
 	const issuer = "https://access.line.me"
@@ -36,7 +36,7 @@ func TestSignedWithTheClientSecret(t *testing.T) {
 	}
 }
 
-// A TokenIssuer that names no issuer admits none, whatever the token says.
+// A TokenIssuer that returns no issuer admits none, regardless of the token.
 func TestTokenIssuerThatNamesNone(t *testing.T) {
 	t.Parallel()
 	s := sitetest.New(t, func(_ *sitetest.Site, o *ginauth.Options) {
@@ -49,7 +49,7 @@ func TestTokenIssuerThatNamesNone(t *testing.T) {
 	}
 }
 
-// Nor does one that says what is wrong, whatever it returns beside it.
+// Nor does one that returns an error, regardless of the returned issuer.
 func TestTokenIssuerThatFails(t *testing.T) {
 	t.Parallel()
 	s := sitetest.New(t, func(s *sitetest.Site, o *ginauth.Options) {

@@ -18,7 +18,7 @@ import (
 	"github.com/ginauth/ginauth/internal/sitetest"
 )
 
-// oddKeys are what key sets have beside the keys that we can use.
+// oddKeys are entries of key sets beside the usable keys.
 func oddKeys() []map[string]any {
 	private := sitetest.RSAJWK("leaked", &sitetest.StrangerKey().PublicKey)
 	private["d"] = sitetest.Base64(sitetest.StrangerKey().D.Bytes())
@@ -68,8 +68,7 @@ func TestOddKeysBesideAGoodOne(t *testing.T) {
 	})
 }
 
-// TestPublishedSecretsSignNothing: any reader of a key set can sign with a
-// private key in it.
+// TestPublishedSecretsSignNothing: anyone can sign with a private key in a published key set.
 func TestPublishedSecretsSignNothing(t *testing.T) {
 	for kid, id := range map[string]string{"leaked": sitetest.NoKey, "encryption": sitetest.NoKey, "": sitetest.WrongSig} {
 		t.Run("kid "+kid, func(t *testing.T) {
@@ -165,22 +164,22 @@ func TestFloodOfUnknownKids(t *testing.T) {
 	}
 	flood()
 	if got := s.IDP.Count(authtest.JWKS); got != 2 {
-		t.Errorf("the keys were asked for %d times, want 2", got)
+		t.Errorf("the keys were requested %d times, want 2", got)
 	}
 	s.Clock.Advance(16 * time.Second)
 	flood()
 	if got := s.IDP.Count(authtest.JWKS); got != 3 {
-		t.Errorf("the keys were asked for %d times, want 3", got)
+		t.Errorf("the keys were requested %d times, want 3", got)
 	}
 	s.IDP.EditIDToken(nil)
 	s.AcceptsSignIn(t, "/login/demo")
-	s.IDP.RotateKey() // found when the cool-down is over
+	s.IDP.RotateKey() // found after the cool-down
 	s.Clock.Advance(16 * time.Second)
 	s.AcceptsSignIn(t, "/login/demo")
 }
 
-// TestWrongSignaturesFetchKeysOnce: a kid that is known is asked for again once,
-// and not again before the cool-down is over.
+// TestWrongSignaturesFetchKeysOnce: the keys are fetched again once for a known kid, and not
+// again before the cool-down has ended.
 func TestWrongSignaturesFetchKeysOnce(t *testing.T) {
 	t.Parallel()
 	s := sitetest.New(t, nil)
@@ -192,12 +191,12 @@ func TestWrongSignaturesFetchKeysOnce(t *testing.T) {
 		s.Get("/login/demo")
 	}
 	if got := s.IDP.Count(authtest.JWKS); got != 2 {
-		t.Errorf("the keys were asked for %d times, want 2", got)
+		t.Errorf("the keys were requested %d times, want 2", got)
 	}
 }
 
-// TestForgedLogoutTokensDoNotDelayARotation: anyone can send a token that makes the
-// keys be fetched in vain, and those of a sign-in are fetched all the same.
+// TestForgedLogoutTokensDoNotDelayARotation: anyone can send a token that causes a useless
+// request for keys; the keys for a sign-in are fetched nevertheless.
 func TestForgedLogoutTokensDoNotDelayARotation(t *testing.T) {
 	t.Parallel()
 	for name, header := range map[string]sitetest.Claims{
@@ -216,7 +215,7 @@ func TestForgedLogoutTokensDoNotDelayARotation(t *testing.T) {
 				s.RefusesLogoutToken(t, s.BackChannel(sitetest.SignJWT(sitetest.StrangerKey(), header, sitetest.JSON(s.LogoutClaims(nil)))))
 			}
 			if got := s.IDP.Count(authtest.JWKS) - before; got != 1 {
-				t.Errorf("the keys were asked for %d times, want once", got)
+				t.Errorf("the keys were requested %d times, want once", got)
 			}
 			s.IDP.RotateKey()
 			s.AcceptsSignIn(t, "/login/demo")
@@ -224,8 +223,8 @@ func TestForgedLogoutTokensDoNotDelayARotation(t *testing.T) {
 	}
 }
 
-// TestRotationWithoutKids: a token that does not name its key cannot say that
-// the keys were changed, so they are asked for again when none fits.
+// TestRotationWithoutKids: a token without a kid cannot show that the keys were changed, so they
+// are fetched again if none matches.
 func TestRotationWithoutKids(t *testing.T) {
 	t.Parallel()
 	s := sitetest.New(t, nil)
@@ -241,7 +240,7 @@ func TestRotationWithoutKids(t *testing.T) {
 		s.Get("/login/demo")
 	}
 	if got := s.IDP.Count(authtest.JWKS) - before; got > 1 {
-		t.Errorf("wrong signatures without a kid asked for the keys %d times", got)
+		t.Errorf("wrong signatures without a kid requested the keys %d times", got)
 	}
 }
 
@@ -275,12 +274,12 @@ func TestManyAskForKeysOnce(t *testing.T) {
 		})
 	}
 	wait.Wait()
-	if got := s.IDP.Count(authtest.JWKS); got > 2 { // the first ones ask together, a late one may find nothing in flight
-		t.Errorf("the keys were asked for %d times", got)
+	if got := s.IDP.Count(authtest.JWKS); got > 2 { // the first ones share a request, a late one may find none in flight
+		t.Errorf("the keys were requested %d times", got)
 	}
 }
 
-// TestClockPutBack: what was to last a moment does not last a day.
+// TestClockPutBack: a cool-down does not last a day if the clock is set back.
 func TestClockPutBack(t *testing.T) {
 	t.Parallel()
 	s := sitetest.New(t, nil)
@@ -303,8 +302,7 @@ func TestClockPutBack(t *testing.T) {
 	s.AcceptsSignIn(t, "/login/demo")
 }
 
-// A key that names an issuer, as Microsoft's do, is any key where the Provider
-// does not say that there are several.
+// A key with an issuer, like Microsoft's, is an ordinary key if the Provider has no TokenIssuer.
 func TestKeysThatNameAnIssuer(t *testing.T) {
 	t.Parallel()
 	s := sitetest.New(t, nil)
@@ -312,7 +310,7 @@ func TestKeysThatNameAnIssuer(t *testing.T) {
 	s.AcceptsSignIn(t, "/login/demo")
 }
 
-// A token that names no key, and is signed with one that is known, asks for none.
+// A token without a kid that is signed with a known key causes no request for keys.
 func TestATokenWithoutAKidAsksForKeysOnce(t *testing.T) {
 	t.Parallel()
 	s := sitetest.New(t, nil)
@@ -322,11 +320,11 @@ func TestATokenWithoutAKidAsksForKeysOnce(t *testing.T) {
 		s.Clock.Advance(time.Minute)
 	}
 	if n := s.IDP.Count(authtest.JWKS); n != 1 {
-		t.Errorf("the keys were asked for %d times", n)
+		t.Errorf("the keys were requested %d times", n)
 	}
 }
 
-// Keys that cannot be had are not asked for by every sign-in.
+// Unavailable keys are not requested at every sign-in.
 func TestAnOutageOfKeysIsRemembered(t *testing.T) {
 	t.Parallel()
 	s := sitetest.New(t, nil)
@@ -335,15 +333,15 @@ func TestAnOutageOfKeysIsRemembered(t *testing.T) {
 		s.Get("/login/demo")
 	}
 	if n := s.IDP.Count(authtest.JWKS); n != 1 {
-		t.Errorf("the keys were asked for %d times", n)
+		t.Errorf("the keys were requested %d times", n)
 	}
 	s.IDP.Heal()
 	s.Clock.Advance(6 * time.Second)
 	s.AcceptsSignIn(t, "/login/demo")
 }
 
-// A token that names its key is not taken for one of a key without a name,
-// before the provider was asked whether it has that key meanwhile.
+// A token with a kid is not verified with a key without a kid before the keys have been fetched
+// again to look for that kid.
 func TestAKeyGetsItsName(t *testing.T) {
 	t.Parallel()
 	s := sitetest.New(t, nil)

@@ -1,5 +1,5 @@
-// Package rp tests the trip to the provider through Mount, from discovery to the
-// userinfo: what is asked, what is kept, and what becomes of odd answers.
+// Package rp tests the requests to the provider through Mount, from discovery to userinfo: which
+// are sent, what is cached, and how unusual responses are handled.
 package rp
 
 import (

@@ -17,9 +17,8 @@ import (
 	"github.com/ginauth/ginauth/internal/sitetest"
 )
 
-// An application that starts while its provider is down, slow or gone mad runs:
-// it says so at that provider's door alone, and works again when the provider
-// does.
+// An application that starts while its provider is down, slow or broken runs: only sign-ins with
+// that provider fail, and they work again when the provider does.
 func TestAProviderInTrouble(t *testing.T) {
 	for _, f := range []authtest.Fault{
 		authtest.Down, authtest.ServerError, authtest.HTML, authtest.Redirecting, authtest.Redirecting307,
@@ -40,7 +39,7 @@ func inTrouble(t *testing.T, e authtest.Endpoint, f authtest.Fault) {
 	case f == authtest.Hanging || f == authtest.Dripping:
 		code = ginauth.ErrProviderTimeout
 	case e == authtest.Token && f == authtest.HTML:
-		code, retry = ginauth.ErrBadTokenResponse, "" // the code may be spent
+		code, retry = ginauth.ErrBadTokenResponse, "" // the code may be used
 	}
 	s := sitetest.NewOutage(t, func(s *sitetest.Site, _ *ginauth.Options) { s.IDP.Fail(e, f) })
 	var meanwhile sync.WaitGroup
@@ -53,7 +52,7 @@ func inTrouble(t *testing.T, e authtest.Endpoint, f authtest.Fault) {
 	began := time.Now()
 	p := s.Get("/login/demo")
 	if took := time.Since(began); took > 4*sitetest.OutageTimeout {
-		t.Errorf("the answer took %v", took)
+		t.Errorf("the response took %v", took)
 	}
 	meanwhile.Wait()
 	s.WantError(p, code)
@@ -68,16 +67,16 @@ func inTrouble(t *testing.T, e authtest.Endpoint, f authtest.Fault) {
 	s.SignIn()
 }
 
-// Whatever a provider sends, it does not fill our memory.
+// No response of a provider can exhaust memory.
 func TestMemoryStaysFlat(t *testing.T) {
-	const limit = 48 << 20 // all that is allocated in a sign-in, both ends together; the bodies are 200 MB and more
+	const limit = 48 << 20 // all allocations of a sign-in, of both ends together; the bodies have 200 MB and more
 	for _, f := range []authtest.Fault{authtest.Oversized, authtest.Endless} {
 		for _, e := range sitetest.BrokenEndpoints {
 			s := sitetest.New(t, func(s *sitetest.Site, o *ginauth.Options) {
 				o.Providers[0].Userinfo = "always"
 				s.IDP.Fail(e, f)
 			})
-			s.Get("/login/demo") // makes what is made once
+			s.Get("/login/demo") // for one-time allocations
 			s.Clock.Advance(6 * time.Second)
 			var before, after runtime.MemStats
 			runtime.ReadMemStats(&before)
@@ -90,8 +89,8 @@ func TestMemoryStaysFlat(t *testing.T) {
 	}
 }
 
-// A failure is remembered for a moment, so that a provider that comes back is
-// not met by everybody at once, and for no more than five seconds.
+// A failure is remembered briefly, so that a provider that recovers does not get all requests at
+// once, and for at most five seconds.
 func TestFailuresAreRememberedForAMoment(t *testing.T) {
 	s := sitetest.New(t, func(s *sitetest.Site, _ *ginauth.Options) { s.IDP.Fail(authtest.Discovery, authtest.Down) })
 	asked := 0
@@ -101,14 +100,14 @@ func TestFailuresAreRememberedForAMoment(t *testing.T) {
 		s.Clock.Advance(wait - 200*time.Millisecond)
 		s.WantError(s.Open("/login/demo"), ginauth.ErrProviderUnavailable)
 		if n := s.IDP.Count(authtest.Discovery); n != asked {
-			t.Fatalf("before %v were over, the provider was asked %d times, want %d", wait, n, asked)
+			t.Fatalf("before %v were over, the provider was called %d times, want %d", wait, n, asked)
 		}
 		s.Clock.Advance(200 * time.Millisecond)
 	}
 	s.IDP.Heal()
 	s.SignIn()
 
-	// After a success the next failure counts from the beginning.
+	// After a success, the delays start again from the first.
 	s.Clock.Advance(25 * time.Hour)
 	s.IDP.Fail(authtest.Discovery, authtest.Down)
 	for _, wait := range []time.Duration{time.Second, 2 * time.Second, 4 * time.Second} {
@@ -120,7 +119,7 @@ func TestFailuresAreRememberedForAMoment(t *testing.T) {
 	}
 }
 
-// A clock that is put back must not make a moment of a day.
+// A clock that is set back must not extend the delay to a day.
 func TestFailuresAreForgottenWhenTheClockIsPutBack(t *testing.T) {
 	s := sitetest.New(t, func(s *sitetest.Site, _ *ginauth.Options) { s.IDP.Fail(authtest.Discovery, authtest.Down) })
 	s.WantError(s.Open("/login/demo"), ginauth.ErrProviderUnavailable)
@@ -136,7 +135,7 @@ func TestFailuresAreForgottenWhenTheClockIsPutBack(t *testing.T) {
 	s.SignIn()
 }
 
-// Warm is for readiness probes: it says all that is wrong, and what is not.
+// Warm returns all errors, each for its provider.
 func TestWarmReturnsAllProblems(t *testing.T) {
 	t.Parallel()
 	s := sitetest.NewOutage(t, func(s *sitetest.Site, o *ginauth.Options) {
@@ -148,10 +147,10 @@ func TestWarmReturnsAllProblems(t *testing.T) {
 		o.Providers = append(o.Providers, sitetest.Client("lying", lying), sitetest.Client("slow", slow))
 	})
 	if n := s.IDP.Count(authtest.Discovery); n != 0 {
-		t.Errorf("Mount asked the provider %d times", n)
+		t.Errorf("Mount called the provider %d times", n)
 	}
 	err := s.Auth.Warm(t.Context())
-	for _, want := range []string{"ginauth: demo: discovery: ", "answered 503", "ginauth: lying: discovery: ", "https://somebody.else", "ginauth: slow: discovery: ", "in time"} {
+	for _, want := range []string{"ginauth: demo: discovery: ", "responded with 503", "ginauth: lying: discovery: ", "https://somebody.else", "ginauth: slow: discovery: ", "in time"} {
 		if err == nil || !strings.Contains(err.Error(), want) {
 			t.Errorf("Warm does not say %q: %v", want, err)
 		}
@@ -169,17 +168,17 @@ func TestWarmReturnsAllProblems(t *testing.T) {
 func TestWarmIsQuietWhenAllIsWell(t *testing.T) {
 	s := sitetest.New(t, func(s *sitetest.Site, _ *ginauth.Options) { s.IDP.Fail(authtest.Discovery, authtest.Down) })
 	if err := s.Auth.Warm(t.Context()); !errors.Is(err, ginauth.ErrProviderUnavailable) {
-		t.Errorf("Warm says %v", err)
+		t.Errorf("Warm returned %v", err)
 	}
 	s.IDP.Heal()
 	s.Clock.Advance(2 * time.Second)
 	for range 2 {
 		if err := s.Auth.Warm(t.Context()); err != nil {
-			t.Errorf("Warm says %v", err)
+			t.Errorf("Warm returned %v", err)
 		}
 	}
 	if n := s.IDP.Count(authtest.Discovery); n != 2 {
-		t.Errorf("the provider was asked %d times, want 2", n)
+		t.Errorf("the provider was called %d times, want 2", n)
 	}
 }
 
@@ -189,14 +188,14 @@ func TestWarmEndsWithItsContext(t *testing.T) {
 	defer cancel()
 	began := time.Now()
 	if err := s.Auth.Warm(ctx); !errors.Is(err, ginauth.ErrProviderTimeout) {
-		t.Errorf("Warm says %v", err)
+		t.Errorf("Warm returned %v", err)
 	}
 	if took := time.Since(began); took > 5*time.Second {
 		t.Errorf("Warm took %v", took)
 	}
 }
 
-// What was discovered once is enough to sign in with, however long the outage.
+// Cached metadata suffices for signing in, during an outage of any length.
 func TestStaleMetadataOutlivesAnOutage(t *testing.T) {
 	s := sitetest.New(t, nil)
 	s.SignIn()
@@ -222,7 +221,7 @@ func TestStaleMetadataOutlivesAnOutage(t *testing.T) {
 	s.SignIn()
 }
 
-// Newer metadata is no reason to forget the keys.
+// Renewed metadata does not discard the keys.
 func TestKeysOutliveTheRenewalOfMetadata(t *testing.T) {
 	s := sitetest.New(t, nil)
 	s.SignIn()
@@ -232,14 +231,13 @@ func TestKeysOutliveTheRenewalOfMetadata(t *testing.T) {
 	sitetest.Eventually(t, func() bool { return strings.Contains(s.Open("/login/demo").Header.Get("Location"), "moved=1") })
 	s.SignIn()
 
-	// Keys from another address are other keys.
+	// Keys from another jwks_uri replace them.
 	s.IDP.EditMetadata(func(m map[string]any) { m["jwks_uri"] = s.IDP.URL(authtest.JWKS) + "?v=2" })
 	s.Clock.Advance(25 * time.Hour)
 	sitetest.Eventually(t, func() bool { return s.Get("/login/demo").Status == http.StatusBadGateway })
 }
 
-// Userinfo that is only asked for what the ID token lacks is no reason to turn
-// people away.
+// A failure of userinfo that is requested only for missing claims does not fail the sign-in.
 func TestASignInDoesWithoutUserinfo(t *testing.T) {
 	t.Parallel()
 	s := sitetest.NewWith(t, authtest.Config{ThinIDToken: true}, func(s *sitetest.Site, o *ginauth.Options) {
@@ -251,11 +249,11 @@ func TestASignInDoesWithoutUserinfo(t *testing.T) {
 		t.Errorf("signed in as %+v", u)
 	}
 	if lines := s.Logs.Lines("WARN", "userinfo.skipped"); len(lines) == 0 || !strings.Contains(lines[0], " cause=http.timeout ") {
-		t.Errorf("the log says nothing of it: %s", s.Logs)
+		t.Errorf("the log has no line about it: %s", s.Logs)
 	}
 }
 
-// brokenBody is a transport whose answers panic when they are read.
+// brokenBody is a transport whose response bodies panic when they are read.
 type brokenBody struct{}
 
 func (brokenBody) RoundTrip(*http.Request) (*http.Response, error) {
@@ -286,7 +284,7 @@ func TestATransportThatPanics(t *testing.T) {
 	s.WantError(s.Open("/login/demo"), ginauth.ErrProviderUnavailable)
 }
 
-// closing counts the bodies of answers that were not closed.
+// closing counts response bodies that were not closed.
 type closing struct{ open atomic.Int64 }
 
 func (n *closing) RoundTrip(r *http.Request) (*http.Response, error) {
@@ -308,7 +306,7 @@ func (c *countedBody) Close() error {
 	return c.ReadCloser.Close()
 }
 
-// Answers that are refused are closed like others.
+// The bodies of rejected responses are closed, too.
 func TestRefusedAnswersAreClosed(t *testing.T) {
 	t.Parallel()
 	for _, e := range []authtest.Endpoint{authtest.Discovery, authtest.JWKS, authtest.Token, authtest.Userinfo} {
@@ -319,13 +317,13 @@ func TestRefusedAnswersAreClosed(t *testing.T) {
 		})
 		s.IDP.Handle(e, sitetest.AnswerWith(http.StatusTeapot, "text/plain", "no"))
 		if p := s.Get("/login/demo"); p.Status < 400 || n.open.Load() != 0 {
-			t.Errorf("%s: answered %d; %d bodies are open", e, p.Status, n.open.Load())
+			t.Errorf("%s: the response is %d; %d bodies are open", e, p.Status, n.open.Load())
 		}
 	}
 }
 
-// TestSignOutInAnOutage: people who sign out while the provider is down go to
-// AfterLogout, and to the provider again once it answers.
+// TestSignOutInAnOutage: while the provider is down, a sign-out redirects to AfterLogout, and to
+// the provider again once it responds.
 func TestSignOutInAnOutage(t *testing.T) {
 	t.Parallel()
 	s := sitetest.New(t, func(_ *sitetest.Site, o *ginauth.Options) { o.AfterLogout = "/bye" })

@@ -43,12 +43,12 @@ func TestPlainProfile(t *testing.T) {
 	}
 	start := s.IDP.LastRequest(authtest.Authorize).Form
 	if start.Has("nonce") || start.Get("scope") != "profile email" || start.Get("code_challenge_method") != "S256" {
-		t.Errorf("asked with %v", start)
+		t.Errorf("requested with %v", start)
 	}
 }
 
-// TestPlainIDTokenIsNotRead: nothing verifies an ID token that comes with a
-// plain OAuth 2.0 answer, so nothing reads it.
+// TestPlainIDTokenIsNotRead: an ID token in a plain OAuth 2.0 response is not verified, and
+// therefore ignored.
 func TestPlainIDTokenIsNotRead(t *testing.T) {
 	t.Parallel()
 	s := sitetest.NewPlain(t, `{"id":7}`, nil)
@@ -60,8 +60,7 @@ func TestPlainIDTokenIsNotRead(t *testing.T) {
 	}
 }
 
-// Who wrote the issuer into Namespace sets Issuer later: everybody keeps their id, and
-// stays signed in.
+// If Namespace is the issuer, setting Issuer later keeps every user's id and session.
 func TestTheIssuerAsNamespaceKeepsIDs(t *testing.T) {
 	t.Parallel()
 	f := sitetest.NewFlow(t, func(s *sitetest.Site, o *ginauth.Options) {
@@ -79,7 +78,7 @@ func TestTheIssuerAsNamespaceKeepsIDs(t *testing.T) {
 	}
 }
 
-// profile makes a provider's Profile, with the userinfo endpoint of its site.
+// profile returns a Profile function that uses the userinfo endpoint of its site.
 func profileOf(read func(ctx context.Context, get func(address string) (*http.Response, error), s *sitetest.Site) (map[string]any, error)) func(s *sitetest.Site, p *ginauth.Provider) {
 	return func(s *sitetest.Site, p *ginauth.Provider) {
 		p.UserinfoURL, p.ClaimPaths = "", nil
@@ -123,11 +122,11 @@ func TestProfileFunc(t *testing.T) {
 	}
 	requests := s.IDP.Requests(authtest.Userinfo)
 	if len(requests) != 2 {
-		t.Fatalf("asked %d times", len(requests))
+		t.Fatalf("called %d times", len(requests))
 	}
 	for _, r := range requests {
 		if !strings.HasPrefix(r.Header.Get("Authorization"), "Bearer ") || r.Header.Get("X-Api-Version") != "7" || !strings.HasPrefix(r.Header.Get("User-Agent"), "ginauth/") || r.URL.RawQuery != "" {
-			t.Errorf("asked with %v", r.Header)
+			t.Errorf("requested with %v", r.Header)
 		}
 	}
 }
@@ -176,8 +175,8 @@ func TestProfileFuncFails(t *testing.T) {
 	}
 }
 
-// called makes a provider's endpoints call the client id something else, and
-// know a second client under another id.
+// called makes a provider's endpoints use another name for client_id, and registers a second
+// client with another id.
 func called(s *sitetest.Site, param, second string) {
 	own := func(form url.Values) {
 		id := form.Get(param)
@@ -221,8 +220,7 @@ func TestClientIDParamAndScopeSeparator(t *testing.T) {
 	}
 }
 
-// TestTwoOfOneKind: two registrations at one provider are two ways in for the
-// same person.
+// TestTwoOfOneKind: with two registrations at one provider, a user has the same id in both.
 func TestTwoOfOneKind(t *testing.T) {
 	t.Parallel()
 	s := sitetest.New(t, func(s *sitetest.Site, o *ginauth.Options) {
@@ -245,7 +243,7 @@ func TestTwoOfOneKind(t *testing.T) {
 		t.Errorf("redirect_uri is %q", got)
 	}
 	s.Browser = s.NewBrowser()
-	s.IDP.EditIDToken(func(_, c map[string]any) { c["aud"] = "demo-client" }) // the one's token at the other
+	s.IDP.EditIDToken(func(_, c map[string]any) { c["aud"] = "demo-client" }) // the token of one client in a sign-in of the other
 	s.RefusesSignIn(t, "/login/second", ginauth.ErrIDTokenInvalid, "jwt.audience", 3)
 }
 
@@ -384,7 +382,7 @@ func TestClientSecretFunc(t *testing.T) {
 	s.SignIn()
 	s.SignIn()
 	if made != 2 {
-		t.Errorf("it was asked %d times", made)
+		t.Errorf("it was called %d times", made)
 	}
 	for name, tt := range map[string]struct {
 		code ginauth.Code
@@ -403,7 +401,7 @@ func TestClientSecretFunc(t *testing.T) {
 	}
 }
 
-// TestEndpointsByHand: what is written down wins, and what is not is discovered.
+// TestEndpointsByHand: configured endpoints take precedence, and the others are discovered.
 func TestEndpointsByHand(t *testing.T) {
 	for _, tt := range []struct {
 		name   string
@@ -419,14 +417,14 @@ func TestEndpointsByHand(t *testing.T) {
 			t.Parallel()
 			var other map[string]int
 			s := sitetest.New(t, func(s *sitetest.Site, o *ginauth.Options) {
-				var inside *httptest.Server // where the containers reach the provider
+				var inside *httptest.Server // the provider's address inside the container network
 				inside, other = insideNetwork(t, s.IDP)
 				p := &o.Providers[0]
 				for _, field := range tt.fields {
 					*map[string]*string{"authorize": &p.AuthorizeURL, "token": &p.TokenURL, "jwks": &p.JWKSURL, "userinfo": &p.UserinfoURL}[field] = inside.URL + "/" + field
 				}
 			})
-			s.IDP.EditMetadata(func(m map[string]any) { // what is by hand is not looked at
+			s.IDP.EditMetadata(func(m map[string]any) { // configured endpoints are ignored here
 				for _, field := range tt.fields {
 					m[map[string]string{"authorize": "authorization_endpoint", "token": "token_endpoint", "jwks": "jwks_uri", "userinfo": "userinfo_endpoint"}[field]] = "javascript:alert(1)"
 				}
@@ -438,7 +436,7 @@ func TestEndpointsByHand(t *testing.T) {
 			}
 			for _, field := range []string{"authorize", "token", "jwks", "userinfo"} {
 				if got, want := other[field] > 0, slices.Contains(tt.fields, field); got != want {
-					t.Errorf("%s by hand is %t, asked there is %t", field, want, got)
+					t.Errorf("%s configured is %t, requested there is %t", field, want, got)
 				}
 			}
 			if asked := tt.asks > 0 || slices.Contains(tt.fields, "userinfo"); (u.Name != "") != asked {
@@ -448,7 +446,7 @@ func TestEndpointsByHand(t *testing.T) {
 	}
 }
 
-// insideNetwork is a second address of a provider, and how often it was asked.
+// insideNetwork is a second address of a provider, with the number of its requests.
 func insideNetwork(t *testing.T, idp *authtest.Provider) (*httptest.Server, map[string]int) {
 	t.Helper()
 	asked := map[string]int{}
@@ -464,8 +462,8 @@ func insideNetwork(t *testing.T, idp *authtest.Provider) (*httptest.Server, map[
 	return server, asked
 }
 
-// TestEmailVerifiedSeesWhatWasSent: the rule gets the profile as it came, not
-// as ClaimPaths turns it.
+// TestEmailVerifiedSeesWhatWasSent: EmailVerified receives the profile as sent, not as mapped by
+// ClaimPaths.
 func TestEmailVerifiedSeesWhatWasSent(t *testing.T) {
 	t.Parallel()
 	s := sitetest.New(t, func(s *sitetest.Site, o *ginauth.Options) {

@@ -13,7 +13,7 @@ import (
 	"github.com/ginauth/ginauth/internal/sitetest"
 )
 
-// OnLogin gets a refresh token only if it is text, and of a size that one has.
+// OnLogin receives a refresh token only if it is a string of acceptable length.
 func TestOddRefreshTokens(t *testing.T) {
 	t.Parallel()
 	for name, value := range map[string]any{"a number": 7, "a list": []string{"a"}, "too long": strings.Repeat("r", 64<<10+1)} {
@@ -29,7 +29,7 @@ func TestOddRefreshTokens(t *testing.T) {
 	}
 }
 
-// Twitch's scopes are a list; OnLogin gets them as the standard has them.
+// Twitch's scopes are a list; OnLogin receives them in standard form.
 func TestScopesAsAList(t *testing.T) {
 	t.Parallel()
 	s, token := sitetest.NewWithToken(t)
@@ -40,8 +40,8 @@ func TestScopesAsAList(t *testing.T) {
 	}
 }
 
-// An error code that the standard does not define may be the authorization code or the
-// secret, sent back: it is not repeated.
+// An error code that the standard does not define may echo the authorization code or the secret:
+// it is not repeated.
 func TestLongErrorCodesAreNotRepeated(t *testing.T) {
 	t.Parallel()
 	s := sitetest.New(t, nil)
@@ -49,12 +49,12 @@ func TestLongErrorCodesAreNotRepeated(t *testing.T) {
 	s.IDP.Handle(authtest.Token, sitetest.AnswerWith(400, "application/json", `{"error":"`+long+`"}`))
 	s.Get("/login/demo")
 	if text := s.Logs.String(); strings.Contains(text, long) || !strings.Contains(text, "id=token.error ") {
-		t.Errorf("the log says\n%s", text)
+		t.Errorf("the log is\n%s", text)
 	}
 }
 
-// What the token endpoint's error codes mean, and that the log names them, is
-// the same for those that only some providers have.
+// The meaning of the token endpoint's error codes, including those of single providers; the log
+// names each.
 func TestErrorCodesOfTokenEndpoints(t *testing.T) {
 	t.Parallel()
 	for said, tt := range map[string]struct {
@@ -83,7 +83,7 @@ func TestErrorCodesOfTokenEndpoints(t *testing.T) {
 	}
 }
 
-// A NormalizeToken that fails is what the log names.
+// The log names a failing NormalizeToken.
 func TestNormalizeTokenThatFails(t *testing.T) {
 	t.Parallel()
 	s := sitetest.New(t, func(_ *sitetest.Site, o *ginauth.Options) {
@@ -92,7 +92,7 @@ func TestNormalizeTokenThatFails(t *testing.T) {
 	s.RefusesSignIn(t, "/login/demo", ginauth.ErrBadTokenResponse, "token.normalize", 1)
 }
 
-// A token request may be a GET without being changed otherwise.
+// A token request may be a GET without other changes.
 func TestTokenByGETAlone(t *testing.T) {
 	t.Parallel()
 	s := sitetest.New(t, func(_ *sitetest.Site, o *ginauth.Options) { o.Providers[0].Quirks.TokenMethod = http.MethodGet })
@@ -103,11 +103,11 @@ func TestTokenByGETAlone(t *testing.T) {
 	})
 	s.WantError(s.Get("/login/demo"), ginauth.ErrBadTokenResponse)
 	if method != "GET authorization_code" {
-		t.Errorf("asked with %q", method)
+		t.Errorf("requested with %q", method)
 	}
 }
 
-// EditToken sees the client id only where it is sent in the form.
+// EditToken receives the client id only if it is sent in the form.
 func TestEditTokenSeesWhatIsSent(t *testing.T) {
 	t.Parallel()
 	var seen url.Values
@@ -121,7 +121,7 @@ func TestEditTokenSeesWhatIsSent(t *testing.T) {
 	}
 }
 
-// A provider that does not say what time it has is not said to be off.
+// Without a Date header, no error claims that the provider's clock differs.
 func TestTokenAnswersWithoutADate(t *testing.T) {
 	t.Parallel()
 	s := sitetest.New(t, nil)

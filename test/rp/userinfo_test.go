@@ -18,13 +18,13 @@ import (
 	"github.com/ginauth/ginauth/internal/sitetest"
 )
 
-// exact is a number that is written without being rounded.
+// exact is a number that is encoded without rounding.
 type exact float64
 
 func (exact) MarshalJSON() ([]byte, error) { return []byte(`"1152921504606846976"`), nil }
 
-// TestProfileFuncWithRoundedNumbers: encoding/json makes float64 of numbers,
-// in which 9007199254740993 and 9007199254740992 are one and the same person.
+// TestProfileFuncWithRoundedNumbers: encoding/json decodes numbers as float64, in which
+// 9007199254740993 and 9007199254740992 would be the same user.
 func TestProfileFuncWithRoundedNumbers(t *testing.T) {
 	decoded := func(text string) map[string]any {
 		var m map[string]any
@@ -42,7 +42,7 @@ func TestProfileFuncWithRoundedNumbers(t *testing.T) {
 	for _, tt := range []struct {
 		name    string
 		profile map[string]any
-		subject string // "" if it is refused
+		subject string // "" if it is rejected
 	}{
 		{"an id above 2^53", decoded(`{"sub":9007199254740993}`), ""},
 		{"an id of 2^53, which may have been another", decoded(`{"sub":9007199254740992}`), ""},
@@ -82,7 +82,7 @@ func TestProfileFuncWithRoundedNumbers(t *testing.T) {
 	}
 }
 
-// Keys that cannot be had are no fault of the userinfo that they should verify.
+// Unavailable keys are not reported as a fault of signed userinfo.
 func TestSignedUserinfoAndKeysThatCannotBeHad(t *testing.T) {
 	t.Parallel()
 	s := sitetest.New(t, sitetest.UserinfoAlways)
@@ -93,7 +93,7 @@ func TestSignedUserinfoAndKeysThatCannotBeHad(t *testing.T) {
 	s.WantError(s.Get("/login/demo"), ginauth.ErrProviderUnavailable)
 }
 
-// What a plain provider answers in place of a profile is what the log speaks of.
+// The log has the response that a plain OAuth 2.0 provider sends instead of a profile.
 func TestProfilesThatAreNone(t *testing.T) {
 	t.Parallel()
 	s := sitetest.NewPlain(t, "", nil)
@@ -109,8 +109,7 @@ func TestProfilesThatAreNone(t *testing.T) {
 	s.RefusesSignIn(t, "/login/demo", ginauth.ErrIdentityRejected, "profile.unwritable", 1)
 }
 
-// A Profile that needs another form of authorization than the standard's says
-// so itself.
+// A Profile can set another form of Authorization than the standard's.
 func TestProfileWithItsOwnAuthorization(t *testing.T) {
 	t.Parallel()
 	seen := make(chan string, 1)
@@ -136,8 +135,8 @@ func TestProfileWithItsOwnAuthorization(t *testing.T) {
 	}
 }
 
-// An ID token that has all that the scopes can ask for needs no userinfo, even
-// where everything is kept.
+// If the ID token has all claims of the scopes, userinfo is not requested, even if all claims
+// are kept.
 func TestNoUserinfoForWhatIsThere(t *testing.T) {
 	t.Parallel()
 	all := strings.Fields("family_name given_name middle_name nickname profile website gender birthdate zoneinfo updated_at")
@@ -154,12 +153,12 @@ func TestNoUserinfoForWhatIsThere(t *testing.T) {
 		})
 		s.AcceptsSignIn(t, "/login/demo")
 		if asked.Load() != (missing != "") {
-			t.Errorf("without %q, userinfo was asked: %v", missing, asked.Load())
+			t.Errorf("without %q, userinfo was requested: %v", missing, asked.Load())
 		}
 	}
 }
 
-// Userinfo that was asked for a missing claim and cannot be used ends the sign-in.
+// Invalid userinfo fails the sign-in, also if it was requested only for a missing claim.
 func TestMissingClaimsAndUserinfoThatCannotBeUsed(t *testing.T) {
 	t.Parallel()
 	s := sitetest.New(t, nil)
@@ -168,8 +167,7 @@ func TestMissingClaimsAndUserinfoThatCannotBeUsed(t *testing.T) {
 	s.RefusesSignIn(t, "/login/demo", ginauth.ErrUserinfoInvalid, "profile.json", 1)
 }
 
-// Provider.Profile is where userinfo comes from, also where the provider has no
-// endpoint for it.
+// Provider.Profile supplies userinfo, also if the provider has no userinfo endpoint.
 func TestProfileInPlaceOfAnEndpoint(t *testing.T) {
 	t.Parallel()
 	s := sitetest.New(t, func(s *sitetest.Site, o *ginauth.Options) {
@@ -184,12 +182,12 @@ func TestProfileInPlaceOfAnEndpoint(t *testing.T) {
 	s.Engine.GET("/zone", s.Auth.RequireAuth(ginauth.HasClaim("zoneinfo", "UTC")), func(c *gin.Context) { c.Status(http.StatusOK) })
 	s.SignIn()
 	if p := s.Ask("GET", "/zone", sitetest.Fetch...); p.Status != http.StatusOK {
-		t.Errorf("answered %d: %s", p.Status, p.Text())
+		t.Errorf("the response is %d: %s", p.Status, p.Text())
 	}
 }
 
-// TestWhenUserinfoIsAsked: the ID token of these sign-ins has everything that
-// User has a field for, unless lacking names a claim.
+// TestWhenUserinfoIsAsked: the ID token of these sign-ins has the claims for all fields of User,
+// except the one in lacking.
 func TestWhenUserinfoIsAsked(t *testing.T) {
 	for _, tt := range []struct {
 		name    string
@@ -237,7 +235,7 @@ func TestWhenUserinfoIsAsked(t *testing.T) {
 			})
 			s.AcceptsSignIn(t, "/login/demo")
 			if got := s.IDP.Count(authtest.Userinfo); got != tt.asked {
-				t.Errorf("asked %d times, want %d", got, tt.asked)
+				t.Errorf("called %d times, want %d", got, tt.asked)
 			}
 		})
 	}
@@ -268,15 +266,15 @@ func TestThinIDToken(t *testing.T) {
 	}
 }
 
-// TestVerifiedFlagStaysWithItsAddress: what one source vouches for is not what
-// the other one named.
+// TestVerifiedFlagStaysWithItsAddress: email_verified of one source does not apply to the
+// address of the other.
 func TestVerifiedFlagStaysWithItsAddress(t *testing.T) {
 	for _, tt := range []struct {
 		name          string
-		token, info   sitetest.Claims // email and email_verified of each
+		token, info   sitetest.Claims // email and email_verified of each source
 		email         string
 		verified      bool
-		phoneVerified any // of the same with phone_number
+		phoneVerified any // the same for phone_number
 	}{
 		{"the same address", sitetest.Claims{"email": "a@x"}, sitetest.Claims{"email": "a@x", "email_verified": true}, "a@x", true, true},
 		{"another address", sitetest.Claims{"email": "a@x"}, sitetest.Claims{"email": "b@x", "email_verified": true}, "a@x", false, nil},
@@ -337,13 +335,13 @@ func TestSignedUserinfo(t *testing.T) {
 				t.Errorf("got %+v", u)
 			}
 			if accept := s.IDP.LastRequest(authtest.Userinfo).Header.Get("Accept"); !strings.Contains(accept, "application/jwt") {
-				t.Errorf("asked for %q", accept)
+				t.Errorf("requested %q", accept)
 			}
 		})
 	}
 }
 
-// TestClaimsOfBoth: OnLogin and KeepClaims see the two sources as one.
+// TestClaimsOfBoth: OnLogin and KeepClaims receive the merged claims of both sources.
 func TestClaimsOfBoth(t *testing.T) {
 	t.Parallel()
 	s := sitetest.New(t, func(s *sitetest.Site, o *ginauth.Options) {

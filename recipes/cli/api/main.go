@@ -29,7 +29,7 @@ func main() {
 }
 
 // application only validates tokens: it has no sign-in of its own. Add ClientID and
-// ClientSecret, and people sign in with a browser on the same routes.
+// ClientSecret, and users sign in with a browser on the same routes.
 func application(base, issuer string) (*gin.Engine, error) {
 	app := gin.New()
 	auth, err := ginauth.Mount(app, ginauth.Options{

@@ -23,7 +23,7 @@ func main() {
 	}
 }
 
-// run adds a note, and writes all notes to out. open shows a page to the person.
+// run adds a note, and writes all notes to out. open shows a page to the user.
 func run(ctx context.Context, endpoint, clientID string, open func(address string), out io.Writer) error {
 	listener, err := net.Listen("tcp", "127.0.0.1:0") // RFC 8252, 7.3: the browser comes back here
 	if err != nil {

@@ -1,5 +1,5 @@
-// Package apptest runs an application over HTTP, first as it was before ginauth and then,
-// at the same address, as it is after, with the browsers of its users open.
+// Package apptest runs an application over HTTP, first the version before ginauth and then,
+// at the same address, the version after, while the browsers of its users stay open.
 package apptest
 
 import (
@@ -27,12 +27,12 @@ func Main(m *testing.M) {
 	os.Exit(m.Run())
 }
 
-// Site is where an application is installed.
+// Site is an installation of an application.
 type Site struct {
-	URL string // as users have it, without a slash at its end
+	URL string // the public URL, without a trailing slash
 
 	t       testing.TB
-	address string // that the server listens on
+	address string // the address on which the server listens
 	handler atomic.Pointer[http.Handler]
 }
 
@@ -49,7 +49,7 @@ func New(t testing.TB, host string) *Site {
 	return s
 }
 
-// Run puts an application in the place of the one before.
+// Run replaces the running application.
 func (s *Site) Run(app http.Handler, err error) {
 	s.t.Helper()
 	if err != nil {
@@ -58,7 +58,7 @@ func (s *Site) Run(app http.Handler, err error) {
 	s.handler.Store(&app)
 }
 
-// Handler is the application that runs.
+// Handler returns the running application.
 func (s *Site) Handler() http.Handler { return *s.handler.Load() }
 
 // Provider starts a provider that accepts these redirect URIs of the site and no other.
@@ -75,10 +75,10 @@ func (s *Site) Provider(config authtest.Config, callbacks ...string) *authtest.P
 	return idp
 }
 
-// Visitor is a person with a browser.
+// Visitor is a user with a browser.
 type Visitor struct {
 	*authtest.Browser
-	Page *authtest.Page // that they look at
+	Page *authtest.Page // the current page
 
 	site *Site
 }
@@ -108,7 +108,7 @@ func (v *Visitor) Opens(path string) string { return v.see(v.Get(v.site.URL + pa
 // Clicks a link on the page.
 func (v *Visitor) Clicks(link string) string { return v.see(v.ClickLink(v.Page, link)) }
 
-// Goes where a script on the page leads.
+// Goes to the address that a script on the page opens.
 func (v *Visitor) Goes(href string) string { return v.see(v.Click(v.Page, href)) }
 
 // Presses a button on the page, with these fields: name, value, name, value, ….
@@ -116,7 +116,7 @@ func (v *Visitor) Presses(button string, fields ...string) string {
 	return v.see(v.SubmitForm(v.Page, button, form(fields)))
 }
 
-// Posts a form that a page of the origin has, "" for the site's own.
+// Posts a form from a page of the origin, "" for the site's own.
 func (v *Visitor) Posts(origin, path string, fields ...string) string {
 	return v.see(v.Submit(v.from(origin), v.site.URL+path, form(fields)))
 }
@@ -141,7 +141,7 @@ func (v *Visitor) from(origin string) *authtest.Page {
 	return authtest.At(origin + "/")
 }
 
-// Lasting tells how many of the browser's cookies outlive it.
+// Lasting returns the number of cookies that the browser keeps when it closes.
 func (v *Visitor) Lasting() (n int) {
 	for _, c := range v.Cookies(v.site.URL) {
 		if !c.Expires.IsZero() || c.MaxAge > 0 {
@@ -151,7 +151,7 @@ func (v *Visitor) Lasting() (n int) {
 	return n
 }
 
-// Asks sends a request as a program does, without cookies, and returns status and body.
+// Asks sends a request without cookies, like a program, and returns status and body.
 func (s *Site) Asks(method, path string, headers ...string) string {
 	s.t.Helper()
 	r, err := http.NewRequestWithContext(s.t.Context(), method, "http://"+s.address+path, nil)
@@ -174,7 +174,7 @@ func (s *Site) Asks(method, path string, headers ...string) string {
 	return fmt.Sprintf("%d %s", response.StatusCode, body)
 }
 
-// Has fails the test unless a text has all of these.
+// Has fails the test unless a text contains all of these.
 func Has(t testing.TB, got string, want ...string) {
 	t.Helper()
 	for _, text := range want {
@@ -184,7 +184,7 @@ func Has(t testing.TB, got string, want ...string) {
 	}
 }
 
-// Hasnt fails the test if a text has one of these.
+// Hasnt fails the test if a text contains one of these.
 func Hasnt(t testing.TB, got string, unwanted ...string) {
 	t.Helper()
 	for _, text := range unwanted {

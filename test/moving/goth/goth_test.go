@@ -39,7 +39,7 @@ func install(t *testing.T) *installed {
 func (s *installed) before() { s.Run(before.New(s.settings, s.db)) }
 func (s *installed) after()  { s.Run(after.New(s.settings, s.db)) }
 
-// versions runs a test with the application of before, and with that of after.
+// versions runs a test with the old and the new version of the application.
 func versions(t *testing.T, test func(t *testing.T, s *installed)) {
 	for _, version := range []struct {
 		name string
@@ -66,7 +66,7 @@ func TestPeopleSignInAndOut(t *testing.T) {
 	})
 }
 
-// A link that stands in a document, or in somebody's bookmarks.
+// A link in a document, or in a user's bookmarks.
 func TestOldLinksLeadToTheProvider(t *testing.T) {
 	versions(t, func(t *testing.T, s *installed) {
 		v := s.Visitor()
@@ -85,7 +85,7 @@ func TestHTMX(t *testing.T) {
 		v.Goes(v.Page.Header.Get("HX-Redirect"))
 		v.Clicks("the corp")
 		apptest.Has(t, v.Presses("Ada Lovelace"), "200 /notes?sort=new")
-		if csrf := regexp.MustCompile(`"X-CSRF-Token": "([^"]*)"`).FindStringSubmatch(v.Page.Text()); csrf != nil { // of before
+		if csrf := regexp.MustCompile(`"X-CSRF-Token": "([^"]*)"`).FindStringSubmatch(v.Page.Text()); csrf != nil { // of the old version
 			htmx = append(htmx, "X-CSRF-Token", csrf[1])
 		}
 		form := append(htmx, "Content-Type", "application/x-www-form-urlencoded")
@@ -111,7 +111,7 @@ func TestFormsOfOtherSites(t *testing.T) {
 	})
 }
 
-// beforehand is somebody who signed in before the change.
+// beforehand is a user who signed in before the change.
 func (s *installed) beforehand(t *testing.T, name string) *apptest.Visitor {
 	t.Helper()
 	v := s.Visitor()
@@ -129,13 +129,13 @@ func TestPeopleNoticeNothing(t *testing.T) {
 	s.db.Add(1, "milk")
 	s.corp.Reset()
 	s.after()
-	apptest.Has(t, v.Opens("/notes"), "200 /notes ", "milk") // nobody is asked anything
+	apptest.Has(t, v.Opens("/notes"), "200 /notes ", "milk") // without a prompt
 	if n := s.corp.Count(authtest.Authorize); n != 0 {
 		t.Errorf("%d trips to the provider", n)
 	}
 	apptest.Has(t, v.Opens("/"), "Signed in as Ada Lovelace.", "Language: sv")
 	apptest.Has(t, v.Presses("Sign out"), "200 / ", "Language: sv")
-	apptest.Hasnt(t, v.Opens("/"), "Signed in") // the session of before is gone, too
+	apptest.Hasnt(t, v.Opens("/"), "Signed in") // the old session has ended, too
 	v.Opens("/auth/corp")
 	v.Presses("Ada Lovelace")
 	apptest.Has(t, v.Opens("/notes"), "milk")
@@ -147,7 +147,7 @@ func TestPeopleNoticeNothing(t *testing.T) {
 	}
 }
 
-// The sign-out of a tab that was opened before the change ends the session for good.
+// The sign-out in a tab that was opened before the change ends the session permanently.
 func TestOldTabsSignOut(t *testing.T) {
 	s := install(t)
 	s.before()
@@ -157,7 +157,7 @@ func TestOldTabsSignOut(t *testing.T) {
 	apptest.Hasnt(t, v.Opens("/"), "Signed in")
 }
 
-// Without /logout/return at the provider, people are stranded there.
+// Without /logout/return at the provider, users are stranded there.
 func TestTheSignOutNeedsAnAddressAtTheProvider(t *testing.T) {
 	s := install(t)
 	idp := s.Provider(authtest.Config{PostLogoutRedirectURIs: []string{s.URL + "/"}}, "/auth/corp/callback")
@@ -175,7 +175,7 @@ func TestTheSignOutNeedsAnAddressAtTheProvider(t *testing.T) {
 	apptest.Hasnt(t, v.Opens("/"), "Signed in")
 }
 
-// HTMX of a tab that was opened before the change goes on, although its token means nothing.
+// HTMX in a tab that was opened before the change still works, although its token is unused.
 func TestOldTabsGoOn(t *testing.T) {
 	s := install(t)
 	s.before()
@@ -184,7 +184,7 @@ func TestOldTabsGoOn(t *testing.T) {
 	apptest.Has(t, v.Fetches("", "POST", "/notes", "text=milk", "HX-Request", "true", "X-CSRF-Token", "old", "Content-Type", "application/x-www-form-urlencoded"), "<li>milk")
 }
 
-// A form of another origin of the same site has the cookies, of before and after.
+// A form from another origin of the same site has the cookies, old and new.
 func TestOtherOriginsCarryNothingOver(t *testing.T) {
 	s := install(t)
 	s.before()
@@ -195,7 +195,7 @@ func TestOtherOriginsCarryNothingOver(t *testing.T) {
 	apptest.Hasnt(t, v.Page.Text(), "spam")
 }
 
-// The program of before can be put back. People sign in again, and are who they were.
+// The old program can be restored. Users sign in again, with the same accounts.
 func TestTheWayBack(t *testing.T) {
 	s := install(t)
 	s.before()
@@ -228,7 +228,7 @@ func TestTheNewSessionWins(t *testing.T) {
 	apptest.Has(t, v.Opens("/"), "Signed in as Grace Hopper.")
 }
 
-// A sign-in that was under way at the change starts again.
+// A sign-in that was in progress at the change starts again.
 func TestSignInsUnderWay(t *testing.T) {
 	s := install(t)
 	s.before()

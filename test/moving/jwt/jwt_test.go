@@ -69,7 +69,7 @@ func signIn(t *testing.T, v *apptest.Visitor, name string) {
 	apptest.Has(t, v.Presses(name), "200 / ", "Hello, "+name+"!")
 }
 
-// made is a member of the JSON on the page.
+// made returns a member of the JSON on the page.
 func made(t *testing.T, v *apptest.Visitor, path, member string) string {
 	t.Helper()
 	apptest.Has(t, v.Fetches("", "POST", path, ""), "201 ")
@@ -90,7 +90,7 @@ func TestPeopleSignInAndOut(t *testing.T) {
 		v.Opens("/")
 		apptest.Hasnt(t, v.Presses("Sign out"), "Hello, ")
 		apptest.Has(t, v.Fetches("", "GET", "/api/me", ""), "401 ")
-		v.Opens("/login") // a link of before
+		v.Opens("/login") // a link of the old version
 		apptest.Has(t, v.Presses("Ada Lovelace"), "200 / ", "Hello, Ada Lovelace!")
 	})
 }
@@ -123,7 +123,7 @@ func TestPrograms(t *testing.T) {
 	})
 }
 
-// dial opens a WebSocket, and returns what it says first, or the status of the refusal.
+// dial opens a WebSocket, and returns its first message, or the status of the rejection.
 func dial(t *testing.T, s *installed, headers ...string) string {
 	t.Helper()
 	ctx, cancel := context.WithTimeout(t.Context(), 10*time.Second)
@@ -215,13 +215,13 @@ func TestPeopleAndProgramsNoticeNothing(t *testing.T) {
 		if n := s.corp.Count(authtest.Authorize); n != 0 {
 			t.Errorf("%d trips to the provider", n)
 		}
-		v.Page = tab // the form of before
+		v.Page = tab // the form of the old page
 		v.Presses("Sign out")
 		apptest.Has(t, v.Fetches("", "GET", "/api/me", ""), "401 ")
 	})
 }
 
-// A sign-out in a tab of before, which is the first request after the change.
+// A sign-out in a tab of the old version, as the first request after the change.
 func TestOldTabsSignOut(t *testing.T) {
 	each(t, afters, func(t *testing.T, s *installed) {
 		after := s.Handler()
@@ -234,7 +234,7 @@ func TestOldTabsSignOut(t *testing.T) {
 	})
 }
 
-// A sign-in as another person wins over the old cookie.
+// A sign-in as another person takes precedence over the old cookie.
 func TestTheNewSessionWins(t *testing.T) {
 	s := install(t)
 	s.before()
@@ -252,7 +252,7 @@ func TestTheNewSessionWins(t *testing.T) {
 	apptest.Has(t, v.Opens("/"), "Hello, Grace Hopper!")
 }
 
-// What browsers send by themselves is refused from other origins. A program's token is its own.
+// Credentials that browsers send automatically are rejected from other origins; tokens are not.
 func TestOtherOrigins(t *testing.T) {
 	each(t, afters, func(t *testing.T, s *installed) {
 		v := s.Visitor()
@@ -269,8 +269,8 @@ func TestOtherOrigins(t *testing.T) {
 	})
 }
 
-// A session that another service ended, or that has expired, leads to the sign-in, and its old
-// cookie does not interfere.
+// A session that another service ended, or that has expired, redirects to the sign-in, and its
+// old cookie does not interfere.
 func TestAnExpiredSessionSignsInAgain(t *testing.T) {
 	each(t, afters, func(t *testing.T, s *installed) {
 		v := s.Visitor()

@@ -1,4 +1,4 @@
-// Command settings runs the product as it was before ginauth. Open the address that it prints and
+// Command settings runs the product without ginauth. Open the address that it prints and
 // sign in as admin, with the password "correct horse battery", or at the provider. Then press
 // Enter: the new program takes the place of the old one, and you stay signed in.
 package main

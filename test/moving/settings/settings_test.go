@@ -46,7 +46,7 @@ func row(name string, idp *authtest.Provider) product.Provider {
 func (s *installed) before() { s.Run(before.New(s.install, s.db)) }
 func (s *installed) after()  { s.Run(after.New(s.install, s.db)) }
 
-// versions runs a test with the application of before, and with that of after.
+// versions runs a test with the old and the new version of the application.
 func versions(t *testing.T, test func(t *testing.T, s *installed)) {
 	for _, version := range []struct {
 		name string
@@ -60,7 +60,7 @@ func versions(t *testing.T, test func(t *testing.T, s *installed)) {
 	}
 }
 
-// signIn is what the page /signin does. Both versions of it send where to go in their own way.
+// signIn acts like the page /signin. Its two versions send the return path differently.
 func signIn(v *apptest.Visitor, name, password string, remember bool, next string) string {
 	body, _ := json.Marshal(map[string]any{"name": name, "password": password, "remember": remember, "next": next})
 	return v.Fetches("", "POST", "/api/session?return_to="+next, string(body))
@@ -68,7 +68,7 @@ func signIn(v *apptest.Visitor, name, password string, remember bool, next strin
 
 func me(v *apptest.Visitor) string { return v.Fetches("", "GET", "/api/me", "") }
 
-// corp signs in at the provider of the settings.
+// corp signs in at the configured provider.
 func corp(v *apptest.Visitor, name string) string {
 	v.Opens("/api/oauth/corp/start?next=/orders")
 	return v.Presses(name)
@@ -180,7 +180,7 @@ func TestLinking(t *testing.T) {
 		other := s.Visitor()
 		corp(other, "Zoë Ångström")
 		apptest.Has(t, me(other), `"name":"zoe"`)
-		admin := s.Visitor() // somebody else's account cannot be taken over
+		admin := s.Visitor() // another user's account cannot be taken over
 		signIn(admin, "admin", right, true, "/")
 		apptest.Has(t, link(admin, "Zoë Ångström"), "403 ")
 		apptest.Has(t, me(admin), `"name":"admin"`)
@@ -219,7 +219,7 @@ func TestPeopleNoticeNothing(t *testing.T) {
 	apptest.Has(t, me(ada), `"id":"3"`)
 }
 
-// A session of before ends when it would have ended, also if nobody came by until after the change.
+// An old session ends at its original time, also if it was not used before the change.
 func TestSessionsOfBeforeExpire(t *testing.T) {
 	versions(t, func(t *testing.T, s *installed) {
 		for i, c := range []struct {
@@ -240,7 +240,7 @@ func TestSessionsOfBeforeExpire(t *testing.T) {
 	})
 }
 
-// A sign-in as another person wins over the old cookie.
+// A sign-in as another person takes precedence over the old cookie.
 func TestTheNewSessionWins(t *testing.T) {
 	s := setUp(t)
 	s.before()
@@ -257,8 +257,8 @@ func TestTheNewSessionWins(t *testing.T) {
 	apptest.Has(t, me(v), `"name":"admin"`)
 }
 
-// Two providers of before share the path, and say who they are (RFC 9207), while the settings
-// do not: an answer of one could be taken for the other's. An administrator enters the issuers.
+// Two old providers share the path, and send iss (RFC 9207), but the settings have no issuers: a
+// response of one could be accepted for the other. An administrator enters the issuers.
 func TestIssuersOnTheSharedPath(t *testing.T) {
 	s := setUp(t)
 	forum := s.Provider(authtest.Config{TLS: true, ClientID: "forum"}, "/api/oauth/callback")
@@ -277,7 +277,7 @@ func TestIssuersOnTheSharedPath(t *testing.T) {
 	apptest.Has(t, me(ada), `"id":"3"`)
 }
 
-// A tab that was opened before the change signs out by the same request.
+// A tab that was opened before the change signs out with the same request.
 func TestOldTabsSignOut(t *testing.T) {
 	s := setUp(t)
 	s.before()
@@ -288,7 +288,7 @@ func TestOldTabsSignOut(t *testing.T) {
 	apptest.Has(t, me(v), "401 ")
 }
 
-// Other pages of the product lead to the page to sign in on, and back.
+// Other pages of the product redirect to the sign-in page, and back.
 func TestLoginURLs(t *testing.T) {
 	s := setUp(t)
 	s.after()

@@ -34,7 +34,7 @@ func New(settings notebook.Settings, db *notebook.DB) (http.Handler, error) {
 	for _, client := range settings.Clients {
 		p := providers.OIDC(client.Name, client.Issuer, client.ID, client.Secret)
 		p.DisplayName = client.Title
-		p.CallbackPath = "/auth/:provider/callback" // as it is registered
+		p.CallbackPath = "/auth/:provider/callback" // the registered path
 		list = append(list, p)
 	}
 	auth, err := ginauth.Mount(app, ginauth.Options{
@@ -49,7 +49,7 @@ func New(settings notebook.Settings, db *notebook.DB) (http.Handler, error) {
 	s.auth = auth
 	app.GET("/", auth.LoadUser(), s.home)
 	app.POST("/language", s.setLanguage)
-	app.GET("/auth/:provider", func(c *gin.Context) { // links of before
+	app.GET("/auth/:provider", func(c *gin.Context) { // links of the old version
 		c.Redirect(http.StatusSeeOther, auth.LoginURL(c.Param("provider"), ""))
 	})
 	notes := app.Group("/notes", auth.RequireAuth())
@@ -59,7 +59,7 @@ func New(settings notebook.Settings, db *notebook.DB) (http.Handler, error) {
 	return app, nil
 }
 
-// signIn is Hooks.OnLogin: it finds the person by the key of before, and stores the new one.
+// signIn is Hooks.OnLogin: it finds the person by the old key, and stores the new one.
 func (s *site) signIn(c *gin.Context, login *ginauth.Login) error {
 	u := login.User
 	person := s.db.SignIn(notebook.Person{Provider: u.Provider, Subject: u.Subject, Login: u.ID(), Name: u.Name, Email: u.Email})
@@ -67,11 +67,11 @@ func (s *site) signIn(c *gin.Context, login *ginauth.Login) error {
 	return nil
 }
 
-// loadUser stands in front of all routes, also those of Mount, as carryOver does.
+// loadUser runs before all routes, including those of Mount, like carryOver.
 func (s *site) loadUser(c *gin.Context) { s.auth.LoadUser()(c) }
 
-// carryOver makes the session of before one of ginauth's, once. Take it out when the last of them
-// has expired.
+// carryOver converts an old session into one of ginauth's, once. Remove it when the last old
+// session has expired.
 func (s *site) carryOver(c *gin.Context) {
 	session := sessions.Default(c)
 	id, _ := session.Get("person").(int)
@@ -82,13 +82,13 @@ func (s *site) carryOver(c *gin.Context) {
 	user := &ginauth.User{Provider: person.Provider, Subject: person.Subject, Name: person.Name, Email: person.Email,
 		AuthTime: person.LastLogin, Data: map[string]string{"person": strconv.Itoa(person.ID)}}
 	if s.auth.SignIn(c, user, nil) != nil {
-		return // a form of another site, say: the guard answers
+		return // a form from another site, for example: the guard responds
 	}
 	session.Delete("person")
 	_ = session.Save()
 }
 
-// person is who is signed in, in the application's own table.
+// person returns the signed-in user's row in the application's own table.
 func (s *site) person(c *gin.Context) int {
 	id, _ := strconv.Atoi(ginauth.CurrentUser(c).Data["person"])
 	return id
@@ -98,7 +98,7 @@ func (s *site) home(c *gin.Context) {
 	s.render(c, "home", gin.H{"User": ginauth.CurrentUser(c), "Auth": s.auth, "Language": sessions.Default(c).Get("language")})
 }
 
-// setLanguage is for people who are not signed in, too.
+// setLanguage also works for visitors that are not signed in.
 func (s *site) setLanguage(c *gin.Context) {
 	session := sessions.Default(c)
 	session.Set("language", c.PostForm("language"))

@@ -1,5 +1,5 @@
-// Package before is a notebook with HTMX: its people sign in through goth, and their sessions
-// are gin-contrib's.
+// Package before is a notebook with HTMX, with sign-ins through goth and with sessions of
+// gin-contrib.
 package before
 
 import (
@@ -61,7 +61,7 @@ func New(settings notebook.Settings, db *notebook.DB) (http.Handler, error) {
 	return app, nil
 }
 
-// choose is the page to choose a provider on.
+// choose serves the page to choose a provider.
 func (s *site) choose(c *gin.Context) {
 	session := sessions.Default(c)
 	session.Set("next", safe(c.Query("next")))
@@ -110,7 +110,7 @@ func (s *site) logout(c *gin.Context) {
 	c.Redirect(http.StatusFound, "/")
 }
 
-// safe is the path of an address, if it leads to this site.
+// safe returns the path of an address, if it is on this site.
 func safe(next string) string {
 	u, err := url.Parse(next)
 	if err != nil || u.IsAbs() || u.Host != "" || !strings.HasPrefix(next, "/") || strings.HasPrefix(next, "//") || strings.ContainsAny(next, "\\\r\n\t") {
@@ -119,7 +119,7 @@ func safe(next string) string {
 	return next
 }
 
-// person is who is signed in.
+// person returns the signed-in person.
 func (s *site) person(c *gin.Context) (notebook.Person, bool) {
 	id, _ := sessions.Default(c).Get("person").(int)
 	return s.db.Person(id)
@@ -148,7 +148,7 @@ func (s *site) signedIn(c *gin.Context) {
 	}
 }
 
-// token is what forms and HTMX send back, so that no other site can.
+// token returns the CSRF token that forms and HTMX send.
 func token(c *gin.Context) string {
 	session := sessions.Default(c)
 	if text, ok := session.Get("token").(string); ok {
@@ -176,7 +176,7 @@ func (s *site) home(c *gin.Context) {
 	s.render(c, "home", gin.H{"Person": person, "SignedIn": ok, "Language": sessions.Default(c).Get("language"), "Token": token(c)})
 }
 
-// setLanguage is for people who are not signed in, too.
+// setLanguage also works for visitors that are not signed in.
 func (s *site) setLanguage(c *gin.Context) {
 	session := sessions.Default(c)
 	session.Set("language", c.PostForm("language"))

@@ -1,4 +1,4 @@
-// Package notebook is what stays of the application: its settings, and its tables.
+// Package notebook has the unchanged parts of the application: its settings and its tables.
 package notebook
 
 import (
@@ -12,7 +12,7 @@ import (
 // Settings are the program's environment.
 type Settings struct {
 	BaseURL       string
-	SessionSecret string // of the sessions of before
+	SessionSecret string // for the old sessions
 	SessionKeys   string // Options.Keys
 	Clients       []Client
 }
@@ -20,16 +20,16 @@ type Settings struct {
 // Client is the application's registration at a provider.
 type Client struct{ Name, Title, Issuer, ID, Secret string }
 
-// Person is a row of people.
+// Person is a row of the table of people.
 type Person struct {
 	ID                int
-	Provider, Subject string // the key of before: goth's Provider and UserID
-	Login             string // the key of after: User.ID
+	Provider, Subject string // the old key: goth's Provider and UserID
+	Login             string // the new key: User.ID
 	Name, Email       string
 	LastLogin         time.Time
 }
 
-// Note is a row of notes.
+// Note is a row of the table of notes.
 type Note struct {
 	ID, Person int
 	Text       string
@@ -40,11 +40,11 @@ type DB struct {
 	mu     sync.Mutex
 	people []Person
 	notes  []Note
-	last   int // of the notes
+	last   int // id of the last note
 }
 
-// SignIn finds the person of a key, or makes one, and stores what the provider said. Once a
-// row has the key of after, the program of after goes by it alone.
+// SignIn finds the person with a key, or creates one, and stores the provider's claims. Once a
+// row has the new key, the new program looks it up only by that.
 func (db *DB) SignIn(p Person) Person {
 	db.mu.Lock()
 	defer db.mu.Unlock()
@@ -72,7 +72,7 @@ func (db *DB) Person(id int) (Person, bool) {
 	return db.people[id-1], true
 }
 
-// People is how many there are.
+// People returns the number of people.
 func (db *DB) People() int {
 	db.mu.Lock()
 	defer db.mu.Unlock()

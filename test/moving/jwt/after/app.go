@@ -1,5 +1,5 @@
-// Package after is the board of package before, with ginauth's sessions for browsers. Tokens
-// and keys of programs stay.
+// Package after is the board of package before, with ginauth's sessions for browsers. Programs
+// keep their tokens and keys.
 package after
 
 import (
@@ -26,7 +26,7 @@ type site struct {
 // New returns the application.
 func New(settings board.Settings, db *board.DB) (http.Handler, error) {
 	corp := providers.OIDC("corp", settings.Issuer, settings.ClientID, settings.ClientSecret)
-	corp.CallbackPath = "/callback" // as it is registered
+	corp.CallbackPath = "/callback" // the registered path
 	app := gin.New()
 	s := &site{settings: settings, db: db}
 	app.Use(s.loadUser, s.carryOver)
@@ -78,11 +78,11 @@ func user(p board.Person) *ginauth.User {
 	return &ginauth.User{Provider: "corp", Subject: p.Subject, Name: p.Name, Data: map[string]string{"person": p.ID}}
 }
 
-// loadUser stands in front of all routes, also those of Mount, as carryOver does.
+// loadUser runs before all routes, including those of Mount, like carryOver.
 func (s *site) loadUser(c *gin.Context) { s.auth.LoadUser()(c) }
 
-// carryOver makes the session of before one of ginauth's, once. Take it out a day after the
-// change: then the last of them has expired.
+// carryOver converts an old session into one of ginauth's, once. Remove it a day after the
+// change, when the last old session has expired.
 func (s *site) carryOver(c *gin.Context) {
 	token, err := c.Cookie("token")
 	if err != nil || ginauth.CurrentUser(c) != nil || c.GetHeader("X-API-Key") != "" {
@@ -95,12 +95,12 @@ func (s *site) carryOver(c *gin.Context) {
 	u := user(p)
 	u.AuthTime = made
 	if s.auth.SignIn(c, u, nil) != nil {
-		return // a form of another site, say: the guard answers
+		return // a form from another site, for example: the guard responds
 	}
 	http.SetCookie(c.Writer, &http.Cookie{Name: "token", Path: "/", MaxAge: -1})
 }
 
-// person is who is signed in, in the board's own table.
+// person returns the signed-in user's row in the board's own table.
 func (s *site) person(c *gin.Context) board.Person {
 	p, _ := s.db.Person(ginauth.CurrentUser(c).Data["person"])
 	return p

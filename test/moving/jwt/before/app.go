@@ -90,7 +90,7 @@ func (s *site) callback(c *gin.Context) {
 	c.Redirect(http.StatusFound, safe(next))
 }
 
-// redeem verifies the answer of the provider.
+// redeem verifies the response of the provider.
 func (s *site) redeem(c *gin.Context) (subject, name string, err error) {
 	state, err := c.Cookie("oauth_state")
 	if err != nil || state == "" || state != c.Query("state") {
@@ -127,7 +127,7 @@ func (s *site) logout(c *gin.Context) {
 	c.Redirect(http.StatusFound, "/")
 }
 
-// safe is an address of this site, or "/".
+// safe returns an address of this site, or "/".
 func safe(next string) string {
 	u, err := url.Parse(next)
 	if err != nil || u.IsAbs() || u.Host != "" || !strings.HasPrefix(next, "/") || strings.HasPrefix(next, "//") || strings.ContainsAny(next, "\\\r\n\t") {
@@ -136,7 +136,7 @@ func safe(next string) string {
 	return next
 }
 
-// person is who sends a request: by an API key, a token of a program, or a session.
+// person identifies the sender of a request by API key, a program's token or session.
 func (s *site) person(c *gin.Context) (board.Person, bool) {
 	if key := c.GetHeader("X-API-Key"); key != "" {
 		return s.db.KeyOf(key)

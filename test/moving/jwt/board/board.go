@@ -1,4 +1,4 @@
-// Package board is what stays of the application: its settings, its tables, and its JWTs.
+// Package board has the unchanged parts of the application: its settings, tables and JWTs.
 package board
 
 import (
@@ -21,7 +21,7 @@ type Settings struct {
 	Issuer, ClientID, ClientSecret string
 }
 
-// Person is a row of people. Subject is the provider's.
+// Person is a row of the table of people. Subject is the provider's.
 type Person struct {
 	ID      string `json:"id"`
 	Subject string `json:"sub"`
@@ -36,7 +36,7 @@ type DB struct {
 	posts  []string
 }
 
-// SignIn finds the person of a subject, or makes one.
+// SignIn finds the person with a subject, or creates one.
 func (db *DB) SignIn(subject, name string) Person {
 	db.mu.Lock()
 	defer db.mu.Unlock()
@@ -62,7 +62,7 @@ func (db *DB) Person(id string) (Person, bool) {
 	return db.people[n-1], true
 }
 
-// NewKey makes an API key for a person. Only its hash is stored.
+// NewKey creates an API key for a person. Only its hash is stored.
 func (db *DB) NewKey(person string) string {
 	key := rand.Text()
 	db.mu.Lock()
@@ -96,14 +96,14 @@ func (db *DB) Posts() []string {
 	return append([]string{}, db.posts...)
 }
 
-// NewToken makes a JWT for a person.
+// NewToken creates a JWT for a person.
 func (s Settings) NewToken(p Person, life time.Duration) (string, error) {
 	now := time.Now()
 	claims := jwt.RegisteredClaims{Issuer: "board", Subject: p.ID, IssuedAt: jwt.NewNumericDate(now), ExpiresAt: jwt.NewNumericDate(now.Add(life))}
 	return jwt.NewWithClaims(jwt.SigningMethodHS256, claims).SignedString([]byte(s.JWTSecret))
 }
 
-// Token returns the person of a JWT, and when it was made.
+// Token returns the person in a JWT, and its time of issue.
 func (s Settings) Token(db *DB, token string) (Person, time.Time, bool) {
 	var claims jwt.RegisteredClaims
 	_, err := jwt.ParseWithClaims(token, &claims, func(*jwt.Token) (any, error) { return []byte(s.JWTSecret), nil },
@@ -115,8 +115,8 @@ func (s Settings) Token(db *DB, token string) (Person, time.Time, bool) {
 	return p, claims.IssuedAt.Time, true
 }
 
-// Talk greets the person at the other end of a socket, and repeats what they say. A socket
-// outlives the session that opened it: it ends after some minutes, and the page opens another.
+// Talk greets the person at the other end of a socket, and echoes their messages. A socket
+// outlives the session that opened it, so it ends after some minutes, and the page opens another.
 func Talk(ctx context.Context, socket *websocket.Conn, p Person) {
 	defer func() { _ = socket.CloseNow() }()
 	ctx, cancel := context.WithTimeout(ctx, 15*time.Minute)

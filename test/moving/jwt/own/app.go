@@ -1,5 +1,5 @@
-// Package own is the board of package before, with ginauth for the trip to the provider and for
-// the guard. Its sessions stay what they were: JWTs, which other services may read.
+// Package own is the board of package before, with ginauth for the sign-in at the provider and for
+// the guard. Its sessions remain JWTs, which other services may read.
 package own
 
 import (
@@ -27,7 +27,7 @@ type site struct {
 // New returns the application.
 func New(settings board.Settings, db *board.DB) (http.Handler, error) {
 	corp := providers.OIDC("corp", settings.Issuer, settings.ClientID, settings.ClientSecret)
-	corp.CallbackPath = "/callback" // as it is registered
+	corp.CallbackPath = "/callback" // the registered path
 	app := gin.New()
 	s := &site{settings: settings, db: db}
 	auth, err := ginauth.Mount(app.Group("/sso"), ginauth.Options{
@@ -52,7 +52,7 @@ func New(settings board.Settings, db *board.DB) (http.Handler, error) {
 	return app, nil
 }
 
-// onLogin begins a session of the board's, and none of ginauth's.
+// onLogin begins a session of the board, without one of ginauth's.
 func (s *site) onLogin(c *gin.Context, login *ginauth.Login) error {
 	token, err := s.settings.NewToken(s.db.SignIn(login.User.Subject, login.User.Name), life)
 	if err != nil {
@@ -79,7 +79,7 @@ func (s *site) authenticate(c *gin.Context) (*ginauth.User, error) {
 	} else if token, err := c.Cookie("token"); err != nil {
 		return nil, nil
 	} else if p, _, ok = s.settings.Token(s.db, token); !ok {
-		return nil, nil // it has expired: the guard leads to the sign-in
+		return nil, nil // expired: the guard redirects to the sign-in
 	}
 	if !ok {
 		return nil, ginauth.ErrInvalidToken
@@ -92,7 +92,7 @@ func (s *site) logout(c *gin.Context) {
 	c.Redirect(http.StatusSeeOther, "/")
 }
 
-// person is who is signed in, in the board's own table.
+// person returns the signed-in user's row in the board's own table.
 func (s *site) person(c *gin.Context) board.Person {
 	p, _ := s.db.Person(ginauth.CurrentUser(c).Data["person"])
 	return p

@@ -37,7 +37,7 @@ func New(install product.Install, db *product.DB) (http.Handler, error) {
 		InsecureHTTP:  true, // no effect on https: the administrator's address decides
 		Keys:          strings.Fields(install.SessionKeys),
 		Providers:     providers(db.Providers()),
-		CallbackPaths: []string{"/api/oauth/callback", "/api/oauth/:provider/callback"}, // of providers that come later
+		CallbackPaths: []string{"/api/oauth/callback", "/api/oauth/:provider/callback"}, // for providers that are added later
 		LoginPage:     "/signin",
 		Lifetime:      lasting,
 		IdleTimeout:   lasting,
@@ -52,7 +52,7 @@ func New(install product.Install, db *product.DB) (http.Handler, error) {
 	api.GET("/providers", s.buttons)
 	api.POST("/session", s.signIn)
 	api.DELETE("/session", s.signOut)
-	api.GET("/oauth/:provider/start", func(c *gin.Context) { // links of before
+	api.GET("/oauth/:provider/start", func(c *gin.Context) { // links of the old version
 		c.Redirect(http.StatusSeeOther, auth.LoginURL(c.Param("provider"), c.Query("next")))
 	})
 	api.POST("/oauth/:provider/link", auth.RequireAuth(), s.link)
@@ -62,10 +62,10 @@ func New(install product.Install, db *product.DB) (http.Handler, error) {
 	return app, nil
 }
 
-// providers are the accounts of the product itself, and what the settings page has.
+// providers returns the product's own accounts, and the providers of the settings page.
 func providers(rows []product.Provider) []ginauth.Provider {
 	list := []ginauth.Provider{{
-		Name: "password", Namespace: "https://product.example/accounts", // begins User.ID: never change it
+		Name: "password", Namespace: "https://product.example/accounts", // the prefix of User.ID: never change it
 		LoginPage: "/signin",
 	}}
 	for _, row := range rows {
@@ -73,12 +73,12 @@ func providers(rows []product.Provider) []ginauth.Provider {
 			Name: row.Name, DisplayName: row.Title, ClientID: row.ClientID, ClientSecret: row.ClientSecret,
 			AuthorizeURL: row.AuthorizeURL, TokenURL: row.TokenURL, UserinfoURL: row.UserinfoURL,
 			Scopes: []string{"openid", "profile", "email"}, Issuer: row.Issuer,
-			CallbackPath: "/api/oauth/callback", // as it is registered
+			CallbackPath: "/api/oauth/callback", // the registered path
 		}
-		if row.Issuer == "" { // the userinfo endpoint says who it is, as before
+		if row.Issuer == "" { // the userinfo endpoint identifies the user, as before
 			p.Namespace = row.UserinfoURL
 		}
-		if row.OwnPath { // what the settings page asks for from now on
+		if row.OwnPath { // the settings page sets it for new providers
 			p.CallbackPath = "/api/oauth/:provider/callback"
 		}
 		list = append(list, p)
@@ -89,7 +89,7 @@ func providers(rows []product.Provider) []ginauth.Provider {
 //go:embed index.html
 var index []byte
 
-// page is the application in the browser, whose own router knows the path.
+// page serves the application in the browser, whose own router handles the path.
 func (s *site) page(c *gin.Context) {
 	if strings.HasPrefix(c.Request.URL.Path, "/api/") {
 		c.JSON(http.StatusNotFound, gin.H{"error": "not_found"})
@@ -129,7 +129,7 @@ func (s *site) signIn(c *gin.Context) {
 	c.JSON(http.StatusOK, gin.H{"url": s.auth.ReturnTo(c)})
 }
 
-// user is who signs in with a password.
+// user returns the user of an account with a password.
 func user(a product.Account) *ginauth.User {
 	return &ginauth.User{Provider: "password", Subject: a.ID, Name: a.Name, Data: map[string]string{"account": a.ID}}
 }
@@ -150,8 +150,8 @@ func (s *site) signOut(c *gin.Context) {
 	c.Status(http.StatusNoContent)
 }
 
-// onLogin finds the account of who signs in at a provider, or links it to the one that
-// asked for that.
+// onLogin finds the account of a provider's user, or links the user to the account that
+// requested it.
 func (s *site) onLogin(c *gin.Context, login *ginauth.Login) error {
 	id := ""
 	if login.Previous != nil {
@@ -162,7 +162,7 @@ func (s *site) onLogin(c *gin.Context, login *ginauth.Login) error {
 	return err
 }
 
-// link begins a sign-in that ties a provider's account to the one of this session.
+// link begins a sign-in that links a provider's account to the account of this session.
 func (s *site) link(c *gin.Context) {
 	location, err := s.auth.BeginLogin(c, ginauth.Start{Provider: c.Param("provider"), ReturnTo: "/account", Link: true})
 	if err != nil {
@@ -191,7 +191,7 @@ func (s *site) setProviders(c *gin.Context) {
 		c.JSON(http.StatusBadRequest, gin.H{"error": err.Error()})
 		return
 	}
-	s.mu.Lock() // so that the table has what is in use
+	s.mu.Lock() // so that the table matches the list in use
 	defer s.mu.Unlock()
 	if err := s.auth.SetProviders(providers(list)); err != nil {
 		c.JSON(http.StatusUnprocessableEntity, gin.H{"error": err.Error()}) // nothing has changed
@@ -201,12 +201,12 @@ func (s *site) setProviders(c *gin.Context) {
 	c.JSON(http.StatusOK, list)
 }
 
-// loadUser stands in front of all routes, also those of Mount, as carryOver does.
+// loadUser runs before all routes, including those of Mount, like carryOver.
 func (s *site) loadUser(c *gin.Context) { s.auth.LoadUser()(c) }
 
-// carryOver makes the session of before one of ginauth's. Its row stays until the person signs
-// out: a page that is open sends several requests at once. Take this out, with the table, when the
-// last of them has expired.
+// carryOver converts an old session into one of ginauth's. Its row stays until the user signs
+// out, because an open page sends several requests at once. Remove this, with the table, when the
+// last old session has expired.
 func (s *site) carryOver(c *gin.Context) {
 	id, err := c.Cookie("session")
 	if err != nil || ginauth.CurrentUser(c) != nil {
@@ -222,10 +222,10 @@ func (s *site) carryOver(c *gin.Context) {
 	u := user(account)
 	u.AuthTime, u.Data["before"] = old.Created, row
 	if s.auth.SignIn(c, u, limits(old.Remember)) != nil {
-		return // a form of another site, say: the guard answers
+		return // a form from another site, for example: the guard responds
 	}
 	http.SetCookie(c.Writer, &http.Cookie{Name: "session", Path: "/", MaxAge: -1})
 }
 
-// onLogout ends the session of before, too.
+// onLogout ends the old session, too.
 func (s *site) onLogout(c *gin.Context, u *ginauth.User) { s.db.EndSession(u.Data["before"]) }

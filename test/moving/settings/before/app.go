@@ -38,7 +38,7 @@ type site struct {
 	trips map[string]trip // by state
 }
 
-// trip is a sign-in under way.
+// trip is a sign-in in progress.
 type trip struct {
 	provider, verifier, next string
 	link                     string // the account to link to
@@ -65,7 +65,7 @@ func New(install product.Install, db *product.DB) (http.Handler, error) {
 //go:embed index.html
 var index []byte
 
-// page is the application in the browser, whose own router knows the path.
+// page serves the application in the browser, whose own router handles the path.
 func (s *site) page(c *gin.Context) {
 	if strings.HasPrefix(c.Request.URL.Path, "/api/") {
 		c.JSON(http.StatusNotFound, gin.H{"error": "not_found"})
@@ -74,7 +74,7 @@ func (s *site) page(c *gin.Context) {
 	c.Data(http.StatusOK, "text/html; charset=utf-8", index)
 }
 
-// sameOrigin refuses what other sites send.
+// sameOrigin rejects requests from other sites.
 func (s *site) sameOrigin(c *gin.Context) {
 	origin := c.GetHeader("Origin")
 	if c.Request.Method != http.MethodGet && origin != "" && origin != s.install.BaseURL {
@@ -134,7 +134,7 @@ func (s *site) signOut(c *gin.Context) {
 	c.Status(http.StatusNoContent)
 }
 
-// account is who is signed in.
+// account returns the signed-in account.
 func (s *site) account(c *gin.Context) (product.Account, bool) {
 	id, err := c.Cookie("session")
 	if err != nil {
@@ -172,7 +172,7 @@ func (s *site) me(c *gin.Context) {
 	c.JSON(http.StatusOK, c.MustGet("account"))
 }
 
-// config is the client at a provider.
+// config returns the client configuration for a provider.
 func (s *site) config(name string) (oauth2.Config, product.Provider, bool) {
 	for _, p := range s.db.Providers() {
 		if p.Name == name {
@@ -183,7 +183,7 @@ func (s *site) config(name string) (oauth2.Config, product.Provider, bool) {
 	return oauth2.Config{}, product.Provider{}, false
 }
 
-// leave begins a sign-in, and returns the provider's address.
+// leave begins a sign-in, and returns the authorization URL.
 func (s *site) leave(c *gin.Context, t trip) (string, bool) {
 	config, _, ok := s.config(t.provider)
 	if !ok {
@@ -212,7 +212,7 @@ func (s *site) start(c *gin.Context) {
 	c.Redirect(http.StatusFound, location)
 }
 
-// link begins a sign-in that ties a provider's account to the one of this session.
+// link begins a sign-in that links a provider's account to the account of this session.
 func (s *site) link(c *gin.Context) {
 	location, ok := s.leave(c, trip{provider: c.Param("provider"), next: "/account", link: c.MustGet("account").(product.Account).ID})
 	if !ok {
@@ -254,7 +254,7 @@ func (s *site) callback(c *gin.Context) {
 	c.Redirect(http.StatusFound, t.next)
 }
 
-// redeem asks the provider who it is.
+// redeem exchanges the code and reads the user from the provider.
 func (s *site) redeem(c *gin.Context, t trip) (subject, name string, err error) {
 	config, provider, ok := s.config(t.provider)
 	if !ok || c.Query("error") != "" {
@@ -307,7 +307,7 @@ func (s *site) setProviders(c *gin.Context) {
 	c.JSON(http.StatusOK, list)
 }
 
-// safe is an address of this site, or "/".
+// safe returns an address of this site, or "/".
 func safe(next string) string {
 	u, err := url.Parse(next)
 	if err != nil || u.IsAbs() || u.Host != "" || !strings.HasPrefix(next, "/") || strings.HasPrefix(next, "//") || strings.ContainsAny(next, "\\\r\n\t") {

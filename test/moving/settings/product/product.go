@@ -1,4 +1,4 @@
-// Package product is what stays of the application: its installation, and its tables.
+// Package product has the unchanged parts of the application: its installation and its tables.
 package product
 
 import (
@@ -12,7 +12,7 @@ import (
 	"golang.org/x/crypto/bcrypt"
 )
 
-// Install is what an installation of the product is given.
+// Install is the configuration of an installation of the product.
 type Install struct {
 	BaseURL     string       // an administrator's choice: https, or http in a private network
 	SessionKeys string       // Options.Keys
@@ -29,12 +29,12 @@ type Provider struct {
 	ClientID     string `json:"client_id" binding:"required"`
 	ClientSecret string `json:"client_secret" binding:"required"`
 
-	// New with ginauth, and empty in rows of before.
+	// New with ginauth, and empty in old rows.
 	Issuer  string `json:"issuer"`
 	OwnPath bool   `json:"own_path"` // the redirect URI has the provider's name
 }
 
-// Account is a row of accounts.
+// Account is a row of the table of accounts.
 type Account struct {
 	ID    string `json:"id"`
 	Name  string `json:"name"`
@@ -42,17 +42,17 @@ type Account struct {
 	Hash  []byte `json:"-"` // of the password, or nil
 }
 
-// Session is a row of the sessions of before.
+// Session is a row of the table of old sessions.
 type Session struct {
 	Account  string
 	Remember bool
 	Created  time.Time
 }
 
-// Link ties the account of a person at a provider to one of ours.
+// Link links a user's account at a provider to an account of the product.
 type Link struct{ Provider, Subject string }
 
-// ErrTaken says that a link is another account's.
+// ErrTaken means that the provider's account is linked to another account.
 var ErrTaken = errors.New("this is linked to another account")
 
 // DB stands in for a database.
@@ -71,7 +71,7 @@ func NewDB(name, password string) *DB {
 	return db
 }
 
-// Add makes an account. Without a password, it is for a person of a provider.
+// Add creates an account. Without a password, it is for a user of a provider.
 func (db *DB) Add(a Account, password string) Account {
 	if password != "" {
 		a.Hash, _ = bcrypt.GenerateFromPassword([]byte(password), bcrypt.MinCost)
@@ -96,7 +96,7 @@ func (db *DB) Account(id string) (Account, bool) {
 
 var noAccount, _ = bcrypt.GenerateFromPassword([]byte("the password of no account"), bcrypt.MinCost)
 
-// Check returns the account of a name and a password.
+// Check returns the account with a name and a password.
 func (db *DB) Check(name, password string) (Account, bool) {
 	db.mu.Lock()
 	i := slices.IndexFunc(db.accounts, func(a Account) bool { return a.Name == name && a.Hash != nil })
@@ -108,7 +108,7 @@ func (db *DB) Check(name, password string) (Account, bool) {
 	return found, bcrypt.CompareHashAndPassword(found.Hash, []byte(password)) == nil && i >= 0
 }
 
-// Linked returns the account of a person at a provider. If there is none, it is tied to
+// Linked returns the account of a provider's user. If there is none, the user is linked to
 // the account with that id, or, if that is "", to a new one.
 func (db *DB) Linked(l Link, name, id string) (string, error) {
 	db.mu.Lock()
@@ -142,7 +142,7 @@ func (db *DB) SetProviders(list []Provider) {
 	db.providers = list
 }
 
-// Session returns a session of before.
+// Session returns an old session.
 func (db *DB) Session(hash string) (Session, bool) {
 	db.mu.Lock()
 	defer db.mu.Unlock()
