@@ -3,17 +3,16 @@ package main
 
 import (
 	"log"
-	"os"
 
 	"github.com/gin-gonic/gin"
 	"github.com/ginauth/ginauth"
-	"github.com/ginauth/ginauth/providers"
+	"github.com/ginauth/ginauth/authtest"
 )
 
 func main() {
 	app, err := application(ginauth.Options{
 		BaseURL:   "http://localhost:8080",
-		Providers: []ginauth.Provider{providers.OIDC("corp", os.Getenv("OIDC_ISSUER"), os.Getenv("OIDC_CLIENT_ID"), os.Getenv("OIDC_CLIENT_SECRET"))},
+		Providers: []ginauth.Provider{authtest.Demo("corp")},
 	})
 	if err != nil {
 		log.Fatal(err)
