@@ -20,7 +20,8 @@ import (
 //   - when it expires. An open connection does not count as a request, and later requests of the
 //     session are not taken into account: with an IdleTimeout of two hours the context ends
 //     within two hours, and the client has to connect again;
-//   - when [Auth.SetProviders] has removed the user's provider;
+//   - when [Auth.SetProviders] has removed the user's provider, or has changed its issuer, Admits
+//     or, for the user of an access token, Audience;
 //   - when the request's context ends, from which it is derived: for most servers, when the
 //     handler returns. A handler that passes the connection to a goroutine must wait for it.
 //
@@ -177,8 +178,8 @@ func (r *round) look() {
 		case clock > w.expires:
 			w.finish("session.expired", "the session has expired", "connect again if the session was renewed since, or else sign in again")
 			continue
-		case w.registry != g && !g.admits(w.opened):
-			w.finish("session.provider_removed", "SetProviders has removed the user's provider or its issuer", "sign in with another provider")
+		case w.registry != g && !g.stillAdmits(w.opened, w.registry):
+			w.finish("session.provider_removed", "SetProviders has removed the user's provider, or changed its issuer, Admits or Audience", "sign in again")
 			continue
 		}
 		w.registry = g
@@ -189,10 +190,12 @@ func (r *round) look() {
 	r.ask()
 }
 
-// admits reports whether these providers admit the user of a session or an access token.
-func (g *registry) admits(o *opened) bool {
-	cl := g.clients[o.user.Provider]
-	return cl != nil && cl.issuers.admit(o.user.Issuer) && (o.id != "" || cl.provider.Audience != "")
+// stillAdmits reports whether the user of a session or an access token that was valid with the
+// providers of before may come from these.
+func (g *registry) stillAdmits(o *opened, before *registry) bool {
+	was, is := before.clients[o.user.Provider], g.clients[o.user.Provider]
+	return was != nil && is != nil && is.issuers.print == was.issuers.print && is.issuers.admit(o.user.Issuer) &&
+		(o.id != "" || is.provider.Audience == was.provider.Audience)
 }
 
 // isDue reports whether revocations must be read for a context. After a revocation in this

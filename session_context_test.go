@@ -384,6 +384,25 @@ func TestSessionContextWhileAPartOfTheStoreFails(t *testing.T) {
 	}
 }
 
+// A session that SetProviders rejects from then on has no context either.
+func TestSessionContextWhenTheProviderAdmitsOthers(t *testing.T) {
+	admitting := func(domain string) []ginauth.Provider {
+		p := sitetest.Offline("demo")
+		p.VerifyClaims, p.Admits = func(map[string]any) error { return nil }, []string{"hd=" + domain}
+		return []ginauth.Provider{p}
+	}
+	withLive(t, func(o *ginauth.Options) { o.Providers = admitting("a.example") }, func(t *testing.T, l *live) {
+		ctx, _ := l.open(l.signIn("demo", "ada"))
+		for _, domain := range []string{"a.example", "b.example"} {
+			l.wantOpen(ctx)
+			if err := l.auth.SetProviders(admitting(domain)); err != nil {
+				t.Fatal(err)
+			}
+		}
+		l.wantEnd(ctx, ginauth.ErrUnauthenticated, "session.provider_removed")
+	})
+}
+
 // Event streams over real HTTP end when the user of their session signs out in another tab,
 // and when the access token that opened them expires or its user is signed out everywhere.
 func TestEventStreamEnds(t *testing.T) {
@@ -403,6 +422,13 @@ func TestEventStreamEnds(t *testing.T) {
 				s.T.Fatal(err)
 			}
 		}, ginauth.ErrInvalidToken, revoked},
+		{"its audience is not accepted any more", "/api/events", true, func(s *sitetest.Site) {
+			p := sitetest.Client("demo", s.IDP)
+			p.Audience = "https://other.example/"
+			if err := s.Auth.SetProviders([]ginauth.Provider{p}); err != nil {
+				s.T.Fatal(err)
+			}
+		}, ginauth.ErrInvalidToken, "session.provider_removed"},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			t.Parallel()
