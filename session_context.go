@@ -54,7 +54,7 @@ func (a *Auth) SessionContext(c *gin.Context) context.Context {
 	}
 	ctx, end := context.WithCancelCause(request)
 	now, o := time.Now(), v.opened
-	w := &watched{opened: o, registry: v.registry, end: end, tried: now, askAt: now, expires: o.expires, keys: o.keys}
+	w := &watched{opened: o, registry: v.registry, end: end, tried: now, askAt: now, notBefore: o.notBefore, expires: o.expires, keys: o.keys}
 	a.watcher.add(w)
 	context.AfterFunc(ctx, func() { a.watcher.remove(w) })
 	return ctx
@@ -69,13 +69,13 @@ const (
 
 // watched is a context of SessionContext.
 type watched struct {
-	opened   *opened
-	registry *registry // the registry that admits the user
-	end      context.CancelCauseFunc
-	tried    time.Time        // last attempt to read revocations; zero puts it first
-	askAt    time.Time        // when they must be read next
-	expires  int64            // copies of two fields of opened, so that a round need not access it, which halves its time
-	keys     [4]RevocationKey // of the session
+	opened             *opened
+	registry           *registry // the registry that admits the user
+	end                context.CancelCauseFunc
+	tried              time.Time        // last attempt to read revocations; zero puts it first
+	askAt              time.Time        // when they must be read next
+	notBefore, expires int64            // copies of three fields of opened, so that a round need not access it, which halves its time
+	keys               [4]RevocationKey // of the session
 }
 
 func (w *watched) finish(id, reason, fix string) {
@@ -175,7 +175,7 @@ func (r *round) look() {
 	g, now, clock := a.providers.Load(), time.Now(), a.cfg.Now().UnixMicro()
 	for _, w := range r.all {
 		switch {
-		case clock > w.expires:
+		case clock < w.notBefore || clock > w.expires:
 			w.finish("session.expired", "the session has expired", "connect again if the session was renewed since, or else sign in again")
 			continue
 		case w.registry != g && !g.stillAdmits(w.opened, w.registry):

@@ -403,6 +403,21 @@ func TestSessionContextWhenTheProviderAdmitsOthers(t *testing.T) {
 	})
 }
 
+// A clock that is set back does not prolong a session: guards reject it, too.
+func TestSessionContextWhenTheClockIsSetBack(t *testing.T) {
+	var back atomic.Int64
+	clock := func(o *ginauth.Options) {
+		o.Now = func() time.Time { return time.Now().Add(-time.Duration(back.Load())) }
+	}
+	withLive(t, clock, func(t *testing.T, l *live) {
+		ctx, _ := l.open(l.signIn("demo", "ada"))
+		back.Store(int64(30 * time.Second))
+		l.wantOpen(ctx)
+		back.Store(int64(time.Hour))
+		l.wantEnd(ctx, ginauth.ErrUnauthenticated, "session.expired")
+	})
+}
+
 // Event streams over real HTTP end when the user of their session signs out in another tab,
 // and when the access token that opened them expires or its user is signed out everywhere.
 func TestEventStreamEnds(t *testing.T) {
