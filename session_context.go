@@ -20,7 +20,8 @@ import (
 //   - when it expires. An open connection does not count as a request, and later requests of the
 //     session are not taken into account: with an IdleTimeout of two hours the context ends
 //     within two hours, and the client has to connect again;
-//   - when [Auth.SetProviders] has removed the user's provider;
+//   - when [Auth.SetProviders] has removed the user's provider, or has changed its issuer, Admits
+//     or, for the user of an access token, Audience;
 //   - when the request's context ends, from which it is derived: for most servers, when the
 //     handler returns. A handler that passes the connection to a goroutine must wait for it.
 //
@@ -30,13 +31,16 @@ import (
 // failed for a minute; until then a failure ends no context. The context of a user of
 // [Hooks.Authenticate] ends with the request. Without a user, because no [Auth.RequireAuth] or
 // [Auth.LoadUser] is in front of the handler, or because no user is signed in, the returned
-// context has already ended. Opaque access tokens are not introspected again, and Check
-// functions and [Provider.Recheck] do not run again.
+// context has already ended. Opaque access tokens are not introspected again, Check functions
+// and [Provider.Recheck] do not run again, and deleting a record from the store of
+// [Options.Sessions] does not end the context.
 //
 // The context ends within half a second, if [Options.Revocations] is the default or [Cached].
-// With another store, this applies to sign-outs in this process; those at other replicas take up
-// to ten seconds, and longer if the store needs more time for one query for each open context.
-// One goroutine watches all contexts while there are any.
+// With another store, this applies to all but revocations at another replica or by another
+// Mount, which take up to ten seconds. Those take longer, also with Cached when it has lost its
+// connection, if the store needs longer to answer one query for each open context. A query that
+// hangs counts as a failure after three seconds (Cached: 450 ms), and delays everything by that
+// time. One goroutine watches all contexts while there are any.
 func (a *Auth) SessionContext(c *gin.Context) context.Context {
 	request := c.Request.Context()
 	v := a.authenticated(c)
@@ -49,27 +53,29 @@ func (a *Auth) SessionContext(c *gin.Context) context.Context {
 		return request
 	}
 	ctx, end := context.WithCancelCause(request)
-	w := &watched{opened: v.opened, registry: v.registry, end: end, valid: time.Now(), expires: v.opened.expires, keys: v.opened.keys}
+	now, o := time.Now(), v.opened
+	w := &watched{opened: o, registry: v.registry, end: end, tried: now, askAt: now, notBefore: o.notBefore, expires: o.expires, keys: o.keys}
 	a.watcher.add(w)
 	context.AfterFunc(ctx, func() { a.watcher.remove(w) })
 	return ctx
 }
 
 const (
-	watchEvery  = 250 * time.Millisecond
-	askEvery    = 10 * time.Second // if revocations are not in memory
-	watchOutage = time.Minute
+	watchEvery    = 250 * time.Millisecond
+	askEvery      = 10 * time.Second // if revocations are not in memory
+	watchOutage   = time.Minute
+	watchFailures = 32 // in a round, of a store that fails at once
 )
 
 // watched is a context of SessionContext.
 type watched struct {
-	opened   *opened
-	registry *registry // the registry that admits the user
-	end      context.CancelCauseFunc
-	valid    time.Time // when the session was last known not to be revoked
-	askAt    time.Time
-	expires  int64            // copies of two fields of opened, so that a round need not access it, which halves its time
-	keys     [4]RevocationKey // of the session
+	opened             *opened
+	registry           *registry // the registry that admits the user
+	end                context.CancelCauseFunc
+	tried              time.Time        // last attempt to read revocations; zero puts it first
+	askAt              time.Time        // when they must be read next
+	notBefore, expires int64            // copies of three fields of opened, so that a round need not access it, which halves its time
+	keys               [4]RevocationKey // of the session
 }
 
 func (w *watched) finish(id, reason, fix string) {
@@ -138,9 +144,9 @@ func (s *sessionWatcher) run() {
 
 // round is one check of all contexts. Its memory is reused.
 type round struct {
-	watcher *sessionWatcher
-	all     []*watched
-	raised  map[RevocationKey]struct{}
+	watcher  *sessionWatcher
+	all, due []*watched
+	raised   map[RevocationKey]struct{}
 }
 
 // begin copies the contexts to check. It returns false if there are none.
@@ -149,7 +155,8 @@ func (r *round) begin() bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	clear(r.all)
-	r.all = r.all[:0]
+	clear(r.due)
+	r.all, r.due = r.all[:0], r.due[:0]
 	if len(s.all) == 0 {
 		s.all = nil
 		return false
@@ -161,50 +168,88 @@ func (r *round) begin() bool {
 	return true
 }
 
-// look ends the contexts whose sessions have ended. After Options.Revocations has failed once,
-// it is not queried again in this round: each query may take as long as the store's timeout.
+// look ends the contexts whose sessions have ended. Checks that need no store come first, so that
+// they do not wait for it.
 func (r *round) look() {
 	a := r.watcher.auth
 	g, now, clock := a.providers.Load(), time.Now(), a.cfg.Now().UnixMicro()
-	var failed error
 	for _, w := range r.all {
 		switch {
-		case clock > w.expires:
+		case clock < w.notBefore || clock > w.expires:
 			w.finish("session.expired", "the session has expired", "connect again if the session was renewed since, or else sign in again")
 			continue
-		case w.registry != g && !g.admits(w.opened):
-			w.finish("session.provider_removed", "SetProviders has removed the user's provider or its issuer", "sign in with another provider")
+		case w.registry != g && !g.stillAdmits(w.opened, w.registry):
+			w.finish("session.provider_removed", "SetProviders has removed the user's provider, or changed its issuer, Admits or Audience", "sign in again")
 			continue
 		}
 		w.registry = g
-		if failed == nil && r.isDue(w, now) {
-			marks, err := a.cfg.watermarks(context.Background(), w.keys)
-			if err == nil && marks != [4]time.Time{} && w.opened.revoked(marks) {
-				w.finish("session.revoked", "the session was revoked: the user has signed out or signed in again", "sign in again")
+		if r.isDue(w, now) {
+			r.due = append(r.due, w)
+		}
+	}
+	r.ask()
+}
+
+// stillAdmits reports whether the user of a session or an access token that was valid with the
+// providers of before may come from these.
+func (g *registry) stillAdmits(o *opened, before *registry) bool {
+	was, is := before.clients[o.user.Provider], g.clients[o.user.Provider]
+	return was != nil && is != nil && is.issuers.print == was.issuers.print && is.issuers.admit(o.user.Issuer) &&
+		(o.id != "" || is.provider.Audience == was.provider.Audience)
+}
+
+// isDue reports whether revocations must be read for a context. After a revocation in this
+// process the context remains due until they have been read.
+func (r *round) isDue(w *watched, now time.Time) bool {
+	if len(r.raised) > 0 && slices.ContainsFunc(w.keys[:], func(key RevocationKey) bool {
+		_, is := r.raised[key]
+		return is
+	}) {
+		w.tried = time.Time{}
+		if w.askAt.After(now) {
+			w.askAt = now
+		}
+	}
+	return !now.Before(w.askAt)
+}
+
+// ask reads revocations for the contexts that are due, those that have waited longest first, and
+// ends the revoked ones. It stops after watchEvery, so that a slow store does not delay expiry
+// and sign-outs in this process, and after watchFailures, so that a failing store is not queried
+// without a pause. The remaining contexts are first in the next round.
+func (r *round) ask() {
+	slices.SortFunc(r.due, func(v, w *watched) int { return v.tried.Compare(w.tried) })
+	cfg, began, failures := r.watcher.auth.cfg, time.Now(), 0
+	var failed error
+	for _, w := range r.due {
+		if failures < watchFailures && time.Since(began) < watchEvery {
+			marks, err := cfg.watchedMarks(w.keys)
+			if w.tried = began; err == nil {
+				w.askAt = began.Add(cfg.askEvery())
+				if marks != [4]time.Time{} && w.opened.revoked(marks) {
+					w.finish("session.revoked", "the session was revoked: the user has signed out or signed in again", "sign in again")
+				}
 				continue
 			}
-			if failed = err; err == nil {
-				w.valid, w.askAt = now, now.Add(a.cfg.askEvery())
-			}
+			failed, failures = err, failures+1
 		}
-		if failed != nil && now.Sub(w.valid) > askEvery+watchOutage {
+		if failed != nil && began.Sub(w.askAt) > watchOutage {
 			w.end(failed)
 		}
 	}
 }
 
-// admits reports whether these providers admit the user of a session or an access token.
-func (g *registry) admits(o *opened) bool {
-	cl := g.clients[o.user.Provider]
-	return cl != nil && cl.issuers.admit(o.user.Issuer) && (o.id != "" || cl.provider.Audience != "")
-}
-
-// isDue reports whether revocations must be read for a context.
-func (r *round) isDue(w *watched, now time.Time) bool {
-	return !now.Before(w.askAt) || len(r.raised) > 0 && slices.ContainsFunc(w.keys[:], func(key RevocationKey) bool {
-		_, is := r.raised[key]
-		return is
-	})
+// watchedMarks is watermarks with a deadline, since no request ends the wait for a store that
+// hangs. Cached has its own deadline.
+func (c *config) watchedMarks(keys [4]RevocationKey) ([4]time.Time, error) {
+	if c.askEvery() == 0 {
+		return c.watermarks(context.Background(), keys)
+	}
+	marks, err := within(context.Background(), c.Revocations, func(ctx context.Context) ([4]time.Time, error) { return c.watermarks(ctx, keys) })
+	if err != nil {
+		return marks, complete(err, *storeUnavailable("read revocations", err))
+	}
+	return marks, nil
 }
 
 // askEvery returns how often revocations are read for a context: at every round if they are in

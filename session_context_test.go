@@ -7,6 +7,7 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -264,6 +265,159 @@ func TestSessionContextAndASharedStore(t *testing.T) {
 	})
 }
 
+// slowRevocations answers a query after a delay. The keys of some sessions fail, or hang.
+type slowRevocations struct {
+	sitetest.RevocationMap
+	delay atomic.Int64
+	fails atomic.Pointer[func(ctx context.Context) error]
+	share int // of 256 sessions that fail
+}
+
+// Watermarks implements ginauth.Revocations.
+func (s *slowRevocations) Watermarks(ctx context.Context, keys [4]ginauth.RevocationKey) ([4]time.Time, error) {
+	time.Sleep(time.Duration(s.delay.Load()))
+	if fail := s.fails.Load(); fail != nil && int(keys[0][0]) < s.share {
+		return [4]time.Time{}, (*fail)(ctx)
+	}
+	return s.RevocationMap.Watermarks(ctx, keys)
+}
+
+func TestSessionContextWhileTheStoreHangs(t *testing.T) {
+	store := &slowRevocations{share: 256}
+	withLive(t, func(o *ginauth.Options) { o.Revocations = store }, func(t *testing.T, l *live) {
+		answer := make(chan error)
+		hang := func(context.Context) error { return <-answer }
+		ctx, _ := l.open(l.signIn("demo", "ada"))
+		time.Sleep(9*time.Minute + 30*time.Second)
+		store.fails.Store(&hang)
+		time.Sleep(33 * time.Second)
+		l.wantEnd(ctx, ginauth.ErrUnauthenticated, "session.expired")
+		close(answer)
+	})
+}
+
+// A sign-out in this process is found although the first query after it fails.
+func TestSessionContextAfterAFailedQuery(t *testing.T) {
+	store := new(sitetest.BrokenRevocations)
+	withLive(t, func(o *ginauth.Options) { o.Revocations = store }, func(t *testing.T, l *live) {
+		cookies := l.signIn("demo", "ada")
+		ctx, _ := l.open(cookies)
+		time.Sleep(time.Second)
+		l.do(t.Context(), "POST", "/out", cookies)
+		store.Broken.Store(true)
+		l.wantOpen(ctx)
+		store.Broken.Store(false)
+		l.wantEnd(ctx, ginauth.ErrUnauthenticated, revoked)
+	})
+}
+
+// A store that needs longer than ten seconds for all contexts delays no sign-out in this process.
+func TestSessionContextWithASlowStore(t *testing.T) {
+	store := new(slowRevocations)
+	withLive(t, func(o *ginauth.Options) { o.Revocations = store }, func(t *testing.T, l *live) {
+		cookies, other := l.signIn("demo", "ada"), l.signIn("demo", "grace")
+		ctx, _ := l.open(cookies)
+		for range 600 {
+			l.open(other)
+		}
+		time.Sleep(11 * time.Second)
+		store.delay.Store(int64(20 * time.Millisecond))
+		time.Sleep(11 * time.Second)
+		l.do(t.Context(), "POST", "/out", cookies)
+		time.Sleep(200 * time.Millisecond)
+		l.wantEnd(ctx, ginauth.ErrUnauthenticated, revoked)
+		store.delay.Store(0)
+	})
+}
+
+// Sessions whose keys cannot be read, because a part of the store is down or hangs, do not keep
+// others from being looked at.
+func TestSessionContextWhileAPartOfTheStoreFails(t *testing.T) {
+	for name, test := range map[string]struct {
+		share int
+		fail  func(context.Context) error
+		wait  time.Duration
+	}{
+		"a third fails": {85, func(context.Context) error { return sitetest.ErrBroken }, 20 * time.Second},
+		"a few hang":    {8, func(ctx context.Context) error { <-ctx.Done(); return ctx.Err() }, 40 * time.Second},
+	} {
+		t.Run(name, func(t *testing.T) {
+			store := &slowRevocations{share: test.share}
+			shared := func(o *ginauth.Options) { o.Revocations = store }
+			synctest.Test(t, func(t *testing.T) {
+				here, there := newLive(t, shared), newLive(t, shared)
+				for range 300 {
+					here.open(here.signIn("demo", "grace"))
+				}
+				var users []context.Context
+				for range 10 {
+					ctx, _ := here.open(here.signIn("demo", "ada"))
+					users = append(users, ctx)
+				}
+				time.Sleep(time.Second)
+				store.fails.Store(&test.fail)
+				time.Sleep(5 * time.Minute / 2)
+				var open []context.Context
+				for _, ctx := range users {
+					var e *ginauth.Error
+					if ctx.Err() == nil {
+						open = append(open, ctx)
+					} else if !errors.As(context.Cause(ctx), &e) || e.Code != ginauth.ErrStoreUnavailable {
+						t.Errorf("the cause is %v", context.Cause(ctx))
+					}
+				}
+				if len(open) == 0 {
+					t.Error("contexts have ended whose sessions can be read")
+				}
+				store.fails.Store(nil) // for the sign-out only
+				there.everywhere("ada")
+				store.fails.Store(&test.fail)
+				time.Sleep(test.wait)
+				for _, ctx := range open {
+					here.wantEnd(ctx, ginauth.ErrUnauthenticated, revoked)
+				}
+				store.fails.Store(nil)
+				here.end()
+				there.end()
+			})
+		})
+	}
+}
+
+// A session that SetProviders rejects from then on has no context either.
+func TestSessionContextWhenTheProviderAdmitsOthers(t *testing.T) {
+	admitting := func(domain string) []ginauth.Provider {
+		p := sitetest.Offline("demo")
+		p.VerifyClaims, p.Admits = func(map[string]any) error { return nil }, []string{"hd=" + domain}
+		return []ginauth.Provider{p}
+	}
+	withLive(t, func(o *ginauth.Options) { o.Providers = admitting("a.example") }, func(t *testing.T, l *live) {
+		ctx, _ := l.open(l.signIn("demo", "ada"))
+		for _, domain := range []string{"a.example", "b.example"} {
+			l.wantOpen(ctx)
+			if err := l.auth.SetProviders(admitting(domain)); err != nil {
+				t.Fatal(err)
+			}
+		}
+		l.wantEnd(ctx, ginauth.ErrUnauthenticated, "session.provider_removed")
+	})
+}
+
+// A clock that is set back does not prolong a session: guards reject it, too.
+func TestSessionContextWhenTheClockIsSetBack(t *testing.T) {
+	var back atomic.Int64
+	clock := func(o *ginauth.Options) {
+		o.Now = func() time.Time { return time.Now().Add(-time.Duration(back.Load())) }
+	}
+	withLive(t, clock, func(t *testing.T, l *live) {
+		ctx, _ := l.open(l.signIn("demo", "ada"))
+		back.Store(int64(30 * time.Second))
+		l.wantOpen(ctx)
+		back.Store(int64(time.Hour))
+		l.wantEnd(ctx, ginauth.ErrUnauthenticated, "session.expired")
+	})
+}
+
 // Event streams over real HTTP end when the user of their session signs out in another tab,
 // and when the access token that opened them expires or its user is signed out everywhere.
 func TestEventStreamEnds(t *testing.T) {
@@ -283,6 +437,13 @@ func TestEventStreamEnds(t *testing.T) {
 				s.T.Fatal(err)
 			}
 		}, ginauth.ErrInvalidToken, revoked},
+		{"its audience is not accepted any more", "/api/events", true, func(s *sitetest.Site) {
+			p := sitetest.Client("demo", s.IDP)
+			p.Audience = "https://other.example/"
+			if err := s.Auth.SetProviders([]ginauth.Provider{p}); err != nil {
+				s.T.Fatal(err)
+			}
+		}, ginauth.ErrInvalidToken, "session.provider_removed"},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			t.Parallel()
