@@ -172,6 +172,19 @@ func (l *live) everywhere(subject string) {
 	}
 }
 
+// A user who has signed in again since is not affected by an earlier sign-out everywhere.
+func TestSessionContextOfALaterSession(t *testing.T) {
+	withLive(t, nil, func(t *testing.T, l *live) {
+		l.signIn("demo", "ada")
+		l.everywhere("ada")
+		time.Sleep(time.Second)
+		ctx, _ := l.open(l.signIn("demo", "ada"))
+		l.wantOpen(ctx)
+		l.everywhere("ada")
+		l.wantEnd(ctx, ginauth.ErrUnauthenticated, revoked)
+	})
+}
+
 func TestSessionContextEndsWithTheRequest(t *testing.T) {
 	withLive(t, nil, func(t *testing.T, l *live) {
 		ctx, hangUp := l.open(l.signIn("demo", "ada"))
