@@ -18,7 +18,7 @@ import (
 )
 
 // Of 64 connections, half load pages as a signed-in user, a tenth
-// sign in, and the others look at pages as nobody.
+// sign in, and the others look at pages without signing in.
 const (
 	signedIn  = 32
 	signingIn = 6
@@ -130,7 +130,7 @@ func keepSigningIn(base string, length time.Duration) (l lane, failed error) {
 	}
 	all.Wait()
 	if len(took) == 0 {
-		return l, fmt.Errorf("nobody has signed in")
+		return l, fmt.Errorf("no user has signed in")
 	}
 	slices.Sort(took)
 	l.rate = float64(len(took)) / length.Seconds()
@@ -215,7 +215,7 @@ func parse(out string) (l lane, err error) {
 	return l, err
 }
 
-// freeAddress is one that nobody listens at.
+// freeAddress returns an address that is not in use.
 func freeAddress() (string, error) {
 	listener, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
