@@ -315,7 +315,7 @@ func TestSessionContextAfterAFailedQuery(t *testing.T) {
 	withLive(t, func(o *ginauth.Options) { o.Revocations = store }, func(t *testing.T, l *live) {
 		cookies := l.signIn("demo", "ada")
 		ctx, _ := l.open(cookies)
-		time.Sleep(time.Second)
+		time.Sleep(1100 * time.Millisecond) // between two rounds
 		l.do(t.Context(), "POST", "/out", cookies)
 		store.Broken.Store(true)
 		l.wantOpen(ctx)
