@@ -133,17 +133,15 @@ func (c *cachedRevocations) Watermarks(ctx context.Context, keys [4]RevocationKe
 	if marks, known := f.answer(id, &keys, now); known {
 		return marks, nil
 	}
-	limit := askWait
-	select {
-	case c.asks <- struct{}{}:
-	default:
-		if err := c.awaitRoom(ctx); err != nil {
-			return [4]time.Time{}, err
-		}
-		limit -= roomWait
+	waited, err := c.awaitRoom(ctx)
+	if err != nil {
+		return [4]time.Time{}, err
 	}
 	defer func() { <-c.asks }()
-	if limit < askWait { // another request of the session may have asked meanwhile
+	limit := askWait
+	if waited { // in the meantime another request of the session may have asked, and a feed become live
+		limit -= roomWait
+		f = c.feed.Load()
 		if marks, known := f.answer(id, &keys, time.Now()); known {
 			return marks, nil
 		}
@@ -162,17 +160,23 @@ func (f *feed) answer(id [16]byte, keys *[4]RevocationKey, now time.Time) (marks
 
 var errBusy = errors.New("too many queries are in progress: the store responds to fewer than are needed")
 
-// awaitRoom waits until one of the queries in progress is over.
-func (c *cachedRevocations) awaitRoom(ctx context.Context) error {
+// awaitRoom waits, if it must, until fewer than mostAsks queries are in progress. The caller's query
+// is then one of them.
+func (c *cachedRevocations) awaitRoom(ctx context.Context) (waited bool, err error) {
+	select {
+	case c.asks <- struct{}{}:
+		return false, nil
+	default:
+	}
 	timer := time.NewTimer(roomWait)
 	defer timer.Stop()
 	select {
 	case c.asks <- struct{}{}:
-		return nil
+		return true, nil
 	case <-timer.C:
-		return errBusy
+		return true, errBusy
 	case <-ctx.Done():
-		return context.Cause(ctx)
+		return true, context.Cause(ctx)
 	}
 }
 

@@ -42,7 +42,7 @@ func (p *person) valid() bool { return p.Expires > time.Now().Unix() }
 const (
 	page    = "/orders"
 	userKey = "user"
-	key     = "a key of 32 bytes, of nobody's.." // for every store that needs one
+	key     = "the key of the benchmarks (32 B)" // of each session store
 	// others are the two cookies before that of the session.
 	others = "theme=dark; _ga=GA1.2.1234567890.1700000000; "
 )

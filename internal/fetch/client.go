@@ -62,7 +62,7 @@ func DialsTLS(base *http.Client) bool {
 		return false
 	}
 	//lint:ignore SA1019 deprecated, and still called
-	return t.DialTLSContext != nil || t.DialTLS != nil //nolint:staticcheck // the same for golangci-lint
+	return t.DialTLSContext != nil || t.DialTLS != nil
 }
 
 func newTransport() *http.Transport {

@@ -293,7 +293,7 @@ func TestMistakesInTheHTTPClient(t *testing.T) {
 	}
 	old := &http.Transport{}
 	//lint:ignore SA1019 deprecated, and still called
-	old.DialTLS = func(string, string) (net.Conn, error) { return nil, io.ErrUnexpectedEOF } //nolint:staticcheck // the same for golangci-lint
+	old.DialTLS = func(string, string) (net.Conn, error) { return nil, io.ErrUnexpectedEOF }
 	reports(t, []mistake{
 		{"a function that dials TLS", with(&http.Transport{DialTLSContext: dial}), "options.http_client.dial_tls", []string{"DialTLSContext", "RoundTripper"}},
 		{"the deprecated one", with(old), "options.http_client.dial_tls", nil},

@@ -47,7 +47,7 @@ func serve(role string) error {
 	gin.SetMode(gin.ReleaseMode)
 	app := gin.New()
 	auth, err := ginauth.Mount(app, ginauth.Options{
-		BaseURL: base, Keys: []string{"a key of 32 bytes, of nobody's.."}, Lifetime: lifetime, IdleTimeout: idle,
+		BaseURL: base, Keys: []string{"the key of the soak test (32 B)."}, Lifetime: lifetime, IdleTimeout: idle,
 		Providers:  []ginauth.Provider{{Name: "corp", Issuer: parts[0], ClientID: parts[1], ClientSecret: parts[2]}},
 		KeepClaims: []string{"sid"}, Logger: slog.New(slog.DiscardHandler), Now: clock{time.Unix(0, began), speed}.now,
 	})
