@@ -161,8 +161,5 @@ func (u *User) weight() int {
 	for name, text := range u.Data {
 		n += len(name) + len(text)
 	}
-	if u.kept != nil {
-		n += len(u.kept.json)
-	}
-	return n
+	return n + len(u.claims())
 }

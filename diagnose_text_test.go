@@ -49,6 +49,57 @@ func TestDiagnosisAsText(t *testing.T) {
 	compareText(t, "sick.txt", sick, sick.Auth.Diagnose(t.Context()).String())
 }
 
+// stateOf returns what a diagnosis says about the provider demo, without the number of problems.
+func stateOf(t *testing.T, text string) string {
+	t.Helper()
+	m := regexp.MustCompile(`(?m)^provider demo: ([a-z ]+)[,(]`).FindStringSubmatch(text)
+	if m == nil {
+		t.Fatalf("no line of the provider in\n%s", text)
+	}
+	return m[1]
+}
+
+// TestStatesOfAProvider: a provider whose responses are invalid is not called silent, and one
+// behind a proxy that waits in vain is.
+func TestStatesOfAProvider(t *testing.T) {
+	t.Parallel()
+	state := func(t *testing.T, change func(s *sitetest.Site)) string {
+		s := sitetest.New(t, func(s *sitetest.Site, _ *ginauth.Options) { change(s) })
+		return stateOf(t, s.Auth.Diagnose(t.Context()).String())
+	}
+	well := state(t, func(*sitetest.Site) {})
+	silent := state(t, func(s *sitetest.Site) { s.IDP.Fail(authtest.Discovery, authtest.Resetting) })
+	invalid := state(t, func(s *sitetest.Site) { s.IDP.Handle(authtest.Discovery, http.NotFound) })
+	if well == silent || silent == invalid || invalid == well {
+		t.Fatalf("two states have one name: %q, %q, %q", well, silent, invalid)
+	}
+	for _, tt := range []struct {
+		name   string
+		change func(s *sitetest.Site)
+		want   string
+	}{
+		{"a page in place of the metadata", func(s *sitetest.Site) { s.IDP.Fail(authtest.Discovery, authtest.HTML) }, invalid},
+		{"a proxy in front of one that is down", func(s *sitetest.Site) { s.IDP.Fail(authtest.Discovery, authtest.Down) }, silent},
+		{"a page, and an endpoint that is down", func(s *sitetest.Site) {
+			s.IDP.Fail(authtest.JWKS, authtest.HTML)
+			s.IDP.Fail(authtest.Token, authtest.Down)
+		}, silent},
+		{"a proxy that reaches none", func(s *sitetest.Site) {
+			s.IDP.Handle(authtest.Discovery, sitetest.AnswerWith(http.StatusBadGateway, "", ""))
+		}, silent},
+		{"a proxy that waits in vain", func(s *sitetest.Site) {
+			s.IDP.Handle(authtest.Discovery, sitetest.AnswerWith(http.StatusGatewayTimeout, "", ""))
+		}, silent},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			t.Parallel()
+			if got := state(t, tt.change); got != tt.want {
+				t.Errorf("it %s; want %s", got, tt.want)
+			}
+		})
+	}
+}
+
 // TestWordsOfADiagnosis: the text about a provider does not claim more than was found.
 func TestWordsOfADiagnosis(t *testing.T) {
 	for _, tt := range []struct {
@@ -60,25 +111,6 @@ func TestWordsOfADiagnosis(t *testing.T) {
 		{"metadata that is not taken", func(s *sitetest.Site, _ *ginauth.Provider) {
 			edited(s, "token_endpoint_auth_methods_supported", []string{"private_key_jwt"})
 		}, []string{"(offered: RS256)"}, []string{"none (offered"}},
-		{"no metadata at the address", func(s *sitetest.Site, _ *ginauth.Provider) {
-			s.IDP.Handle(authtest.Discovery, http.NotFound)
-		}, []string{"sends invalid responses"}, []string{"does not respond"}},
-		{"a page in its place", func(s *sitetest.Site, _ *ginauth.Provider) { s.IDP.Fail(authtest.Discovery, authtest.HTML) },
-			[]string{"sends invalid responses"}, []string{"does not respond"}},
-		{"a proxy in front of one that is down", func(s *sitetest.Site, _ *ginauth.Provider) { s.IDP.Fail(authtest.Discovery, authtest.Down) },
-			[]string{"provider demo: does not respond"}, nil},
-		{"one that resets connections", func(s *sitetest.Site, _ *ginauth.Provider) { s.IDP.Fail(authtest.Discovery, authtest.Resetting) },
-			[]string{"provider demo: does not respond"}, nil},
-		{"a page, and an endpoint that is down", func(s *sitetest.Site, _ *ginauth.Provider) {
-			s.IDP.Fail(authtest.JWKS, authtest.HTML)
-			s.IDP.Fail(authtest.Token, authtest.Down)
-		}, []string{"provider demo: does not respond"}, nil},
-		{"a proxy that reaches none", func(s *sitetest.Site, _ *ginauth.Provider) {
-			s.IDP.Handle(authtest.Discovery, sitetest.AnswerWith(http.StatusBadGateway, "", ""))
-		}, []string{"provider demo: does not respond"}, nil},
-		{"a proxy that waits in vain", func(s *sitetest.Site, _ *ginauth.Provider) {
-			s.IDP.Handle(authtest.Discovery, sitetest.AnswerWith(http.StatusGatewayTimeout, "", ""))
-		}, []string{"provider demo: does not respond"}, nil},
 		{"a sign-out here alone", func(_ *sitetest.Site, p *ginauth.Provider) { p.Logout.Local = true }, []string{"Logout.Local"}, nil},
 		{"a sign-out at an address of the provider's own", func(s *sitetest.Site, p *ginauth.Provider) { p.Logout.URL = s.IDP.Issuer + "/bye" },
 			[]string{"Logout.URL"}, []string{"id_token_hint"}},
@@ -126,8 +158,10 @@ func TestDiagnosisOfAProviderThatIsSilent(t *testing.T) {
 	if err := json.Unmarshal([]byte(sitetest.JSON(d)), read); err != nil {
 		t.Fatal(err)
 	}
+	down := sitetest.New(t, func(s *sitetest.Site, _ *ginauth.Options) { s.IDP.Fail(authtest.Discovery, authtest.Resetting) })
+	want := stateOf(t, down.Auth.Diagnose(t.Context()).String())
 	for _, d := range []*ginauth.Diagnosis{d, read} {
-		if text := d.String(); !strings.Contains(text, "provider demo: does not respond") {
+		if text := d.String(); stateOf(t, text) != want {
 			t.Error(text)
 		}
 	}

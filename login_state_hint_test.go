@@ -264,7 +264,7 @@ func TestAProxyThatWritesTheHostIsNoReason(t *testing.T) {
 		s := sitetest.New(t, func(s *sitetest.Site, o *ginauth.Options) { o.BaseURL = "https://app.example.com" })
 		u := sitetest.MustURL(t, s.Raw(t, "GET /login/demo HTTP/1.1\r\nHost: "+hosts[0]+"\r\n"+sitetest.AskPage).Header.Get("Location"))
 		s.Raw(t, "GET /authorize/demo?code=abc&state="+u.Query().Get("state")+" HTTP/1.1\r\nHost: "+hosts[1]+"\r\n"+sitetest.AskPage)
-		if log := s.Logs.String(); strings.Contains(log, "id=state.other_host ") || !strings.Contains(log, "id=state.no_cookies ") || !strings.Contains(log, "another host name") {
+		if log := s.Logs.String(); strings.Contains(log, "id=state.other_host ") || !strings.Contains(log, "id=state.no_cookies ") || !strings.Contains(log, "host name") {
 			t.Errorf("%q: the log is:\n%s", hosts, log)
 		}
 	}
@@ -364,7 +364,7 @@ func TestRestartWithAKeyThatWasMade(t *testing.T) {
 	log := logs.String()
 	sitetest.WantID(t, log, "state.other_key")
 	sitetest.WantID(t, log, "state.not_authentic")
-	if n := strings.Count(log, "openssl rand -hex 32"); n != 2 || strings.Contains(log, "replica the same") {
+	if n := strings.Count(log, "openssl rand -hex 32"); n != 2 {
 		t.Errorf("logged %d times:\n%s", n, log)
 	}
 }

@@ -260,7 +260,7 @@ func TestALoopOfSignInsIsBroken(t *testing.T) {
 		fix   string // a part of it
 	}{
 		{"the session cookie is dropped", false, sitetest.LoseCookies("", false), "login.loop_cookie_missing", "developer tools"},
-		{"the session cookie does not open", false, sitetest.LoseCookies("", true), "login.loop_cookie_unreadable", "the same Options.Keys"},
+		{"the session cookie does not open", false, sitetest.LoseCookies("", true), "login.loop_cookie_unreadable", "Options.Keys"},
 		{"the store has forgotten it", true, sitetest.LoseCookies("", false), "login.loop_session_gone", "session store"},
 		{"the binding cookie is dropped", true, sitetest.LoseCookies("b", false), "login.loop_cookie_unreadable", "developer tools"},
 	} {

@@ -278,6 +278,62 @@ func TestSessionContextAndASharedStore(t *testing.T) {
 	})
 }
 
+// countedRevocations counts queries.
+type countedRevocations struct {
+	sitetest.BrokenRevocations
+	n atomic.Int64
+}
+
+// Watermarks implements ginauth.Revocations.
+func (s *countedRevocations) Watermarks(ctx context.Context, keys [4]ginauth.RevocationKey) ([4]time.Time, error) {
+	s.n.Add(1)
+	return s.BrokenRevocations.Watermarks(ctx, keys)
+}
+
+// A shared store gets one query for each context in ten seconds, and one more after a sign-out
+// in this process, for the contexts of that user.
+func TestSessionContextAsksSeldom(t *testing.T) {
+	store := new(countedRevocations)
+	withLive(t, func(o *ginauth.Options) { o.Revocations = store }, func(t *testing.T, l *live) {
+		ctx, _ := l.open(l.signIn("demo", "ada"))
+		asked := func(during time.Duration) int64 {
+			before := store.n.Load()
+			time.Sleep(during)
+			return store.n.Load() - before
+		}
+		if n := asked(time.Minute); n < 5 || n > 6 {
+			t.Errorf("%d queries in a minute", n)
+		}
+		l.everywhere("grace")
+		if n := asked(time.Minute); n < 5 || n > 6 {
+			t.Errorf("%d queries in a minute, after another user's sign-out", n)
+		}
+		l.everywhere("ada")
+		l.wantEnd(ctx, ginauth.ErrUnauthenticated, revoked)
+		if n := asked(time.Minute); n != 0 {
+			t.Errorf("%d queries for a context that has ended", n)
+		}
+	})
+}
+
+// A failing store is queried for at most 32 contexts in a round of 250 ms, however many are open.
+func TestSessionContextSparesAFailingStore(t *testing.T) {
+	store := new(countedRevocations)
+	withLive(t, func(o *ginauth.Options) { o.Revocations = store }, func(t *testing.T, l *live) {
+		cookies := l.signIn("demo", "ada")
+		for range 500 {
+			l.open(cookies)
+		}
+		store.Broken.Store(true)
+		time.Sleep(20 * time.Second) // all are due
+		before := store.n.Load()
+		time.Sleep(10 * time.Second)
+		if n := store.n.Load() - before; n < 32 || n > 41*32 {
+			t.Errorf("%d queries in ten seconds", n)
+		}
+	})
+}
+
 // slowRevocations answers a query after a delay. The keys of some sessions fail, or hang.
 type slowRevocations struct {
 	sitetest.RevocationMap

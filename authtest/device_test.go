@@ -77,7 +77,7 @@ func TestDeviceIsAllowedOnThePage(t *testing.T) {
 	clock.add(5 * time.Second)
 	refuses(t, p, code, "authorization_pending") // to see the code allows nothing
 	page, err = b.SubmitForm(page, "Allow as Grace Hopper", nil)
-	if err != nil || !strings.Contains(page.Text(), "The device is connected") {
+	if err != nil || !strings.Contains(page.Text(), `id="allowed"`) {
 		t.Fatalf("%v: %s", err, page.Text())
 	}
 	clock.add(5 * time.Second)
@@ -101,11 +101,11 @@ func TestDeviceIsRefused(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if page, err = b.SubmitForm(page, "Cancel", nil); err != nil || !strings.Contains(page.Text(), "The device is not connected") {
+		if page, err = b.SubmitForm(page, "Cancel", nil); err != nil || !strings.Contains(page.Text(), `id="denied"`) {
 			t.Fatalf("%v: %s", err, page.Text())
 		}
 		refuses(t, p, code, "access_denied")
-		if page, err = b.Get(link); err != nil || !strings.Contains(page.Text(), "No device waits with this code") {
+		if page, err = b.Get(link); err != nil || !strings.Contains(page.Text(), `role="alert"`) || !strings.Contains(page.Text(), `name="user_code"`) {
 			t.Errorf("%v: %s", err, page.Text())
 		}
 	})
@@ -120,7 +120,7 @@ func TestDeviceIsRefused(t *testing.T) {
 		clock.add(10 * time.Minute)
 		refuses(t, p, code, "authorization_pending")
 		clock.add(time.Second)
-		if page, err := b.Get(link); err != nil || !strings.Contains(page.Text(), "No device waits with this code") {
+		if page, err := b.Get(link); err != nil || !strings.Contains(page.Text(), `role="alert"`) || !strings.Contains(page.Text(), `name="user_code"`) {
 			t.Errorf("%v: %s", err, page.Text())
 		}
 		refuses(t, p, code, "expired_token")

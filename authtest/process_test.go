@@ -71,7 +71,7 @@ func TestAProviderInAnotherProcess(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			if _, err := client.Get("https://example.com/"); err == nil || !strings.Contains(err.Error(), "not on this machine") {
+			if _, err := client.Get("https://example.com/"); err == nil || !strings.Contains(err.Error(), "Browser.Resolve") {
 				t.Errorf("another machine: %v", err)
 			}
 			app := gin.New()

@@ -66,6 +66,17 @@ func TestMistakesInTheEnvironment(t *testing.T) {
 		unknown, needed  = "providers.env.preset_unknown", "providers.env.argument_missing"
 		unused, needless = "providers.env.argument_unused", "providers.env.client_secret_unused"
 	)
+	about := func(preset, suffix string) string { // of an argument
+		for _, p := range providers.Catalogue() {
+			for _, a := range p.Args {
+				if p.Name == preset && a.Env == suffix {
+					return a.About
+				}
+			}
+		}
+		t.Fatalf("%s has no argument %s", preset, suffix)
+		return ""
+	}
 	for _, tt := range []struct {
 		name  string
 		env   map[string]string
@@ -78,9 +89,9 @@ func TestMistakesInTheEnvironment(t *testing.T) {
 			[]string{"GOGLE_CLIENT_ID", `"gogle"`, "GOGLE_ISSUER", `FromEnv("GOGLE")`, "google, google-workspace"}},
 		{"a secret of a name that means nothing", map[string]string{"GOGLE_CLIENT_SECRET": "hunter2hunter2"}, []string{unknown}, []string{"GOGLE_CLIENT_SECRET"}},
 		{"an argument that is missing", map[string]string{"GOOGLE_WORKSPACE_CLIENT_ID": "w", "GOOGLE_WORKSPACE_CLIENT_SECRET": "hunter2hunter2"}, []string{needed},
-			[]string{"GOOGLE_WORKSPACE_DOMAIN", "google-workspace", "the organization's Workspace domain", `"kvarnbygd.example"`}},
+			[]string{"GOOGLE_WORKSPACE_DOMAIN", "google-workspace", about("google-workspace", "_DOMAIN"), `"kvarnbygd.example"`}},
 		{"an argument without an example", map[string]string{"APPLE_CLIENT_ID": "a", "APPLE_TEAM_ID": "b", "APPLE_KEY_ID": "c"}, []string{needed},
-			[]string{"APPLE_PRIVATE_KEY", "apple", "the text of the key's .p8 file; line breaks may be written as `\\n`"}},
+			[]string{"APPLE_PRIVATE_KEY", "apple", about("apple", "_PRIVATE_KEY")}},
 		{"several arguments that are missing", map[string]string{"APPLE_CLIENT_ID": "a"}, []string{needed, needed, needed}, []string{"APPLE_TEAM_ID", "APPLE_KEY_ID", "APPLE_PRIVATE_KEY"}},
 		{"a secret where there is none", map[string]string{"APPLE_CLIENT_ID": "a", "APPLE_CLIENT_SECRET": "hunter2hunter2", "APPLE_TEAM_ID": "b", "APPLE_KEY_ID": "c", "APPLE_PRIVATE_KEY": "d"},
 			[]string{needless}, []string{"APPLE_CLIENT_SECRET", "apple"}},

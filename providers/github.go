@@ -3,7 +3,6 @@ package providers
 import (
 	"context"
 	"errors"
-	"fmt"
 	"net/http"
 	"slices"
 	"strings"
@@ -155,7 +154,7 @@ func primaryEmail(ctx context.Context, client *http.Client, address string) (map
 	}
 	list, err := strictjson.Array(body)
 	if err != nil {
-		return nil, &fetch.Error{Kind: fetch.Malformed, Op: "e-mail addresses", Detail: "returned invalid JSON", Err: err}
+		return nil, fetch.JSONError("e-mail addresses", "", http.StatusOK, err)
 	}
 	for _, item := range list {
 		if entry, ok := item.(map[string]any); ok && entry["primary"] == true {
@@ -178,8 +177,7 @@ func get(ctx context.Context, client *http.Client, address string) (string, erro
 	}
 	if resp.StatusCode != http.StatusOK {
 		resp.Body.Close()
-		return "", &fetch.Error{Kind: fetch.Status, Op: "e-mail addresses", Host: req.URL.Host, Status: resp.StatusCode,
-			Detail: fmt.Sprintf("responded with status %d", resp.StatusCode)}
+		return "", fetch.StatusError("e-mail addresses", req.URL.Host, resp.StatusCode)
 	}
 	return fetch.Read(resp, "e-mail addresses", fetch.MaxBody)
 }

@@ -3,7 +3,6 @@ package providers
 import (
 	"context"
 	"encoding/json"
-	"fmt"
 	"io"
 	"net/http"
 	"strings"
@@ -51,8 +50,7 @@ func objectOf(client *http.Client, req *http.Request) (map[string]any, error) {
 	}
 	if resp.StatusCode != http.StatusOK {
 		resp.Body.Close()
-		return nil, &fetch.Error{Kind: fetch.Status, Op: "profile", Host: req.URL.Host, Status: resp.StatusCode,
-			Detail: fmt.Sprintf("responded with status %d", resp.StatusCode)}
+		return nil, fetch.StatusError("profile", req.URL.Host, resp.StatusCode)
 	}
 	raw, err := fetch.Read(resp, "profile", fetch.MaxBody)
 	if err != nil {
@@ -60,7 +58,7 @@ func objectOf(client *http.Client, req *http.Request) (map[string]any, error) {
 	}
 	claims, err := strictjson.Object(raw)
 	if err != nil {
-		return nil, &fetch.Error{Kind: fetch.Malformed, Op: "profile", Host: req.URL.Host, Detail: "returned invalid JSON", Err: err}
+		return nil, fetch.JSONError("profile", req.URL.Host, resp.StatusCode, err)
 	}
 	return claims, nil
 }

@@ -54,8 +54,8 @@ func TestShopifyTokens(t *testing.T) {
 		code         ginauth.Code
 		id, part     string
 	}{
-		{"the shop's", `{"access_token":"` + testToken + `","scope":""}`, ginauth.ErrIdentityRejected, "login.failed", "belongs to the shop"},
-		{"no text", `{"access_token":"` + testToken + `","associated_user":"petra"}`, ginauth.ErrIdentityRejected, "login.failed", "belongs to the shop"},
+		{"the shop's", `{"access_token":"` + testToken + `","scope":""}`, ginauth.ErrIdentityRejected, "login.failed", "per-user"},
+		{"no text", `{"access_token":"` + testToken + `","associated_user":"petra"}`, ginauth.ErrIdentityRejected, "login.failed", "per-user"},
 		{"a user without an id", `{"access_token":"` + testToken + `","associated_user":{"email":"petra@kvarnbygd.example"}}`, ginauth.ErrIdentityRejected, "claims.sub", ""},
 		{"of another type", `{"access_token":"` + testToken + `","token_type":"mac","associated_user":{"id":1}}`, ginauth.ErrBadTokenResponse, "token.type", ""},
 		{"no JSON", `<html>`, ginauth.ErrBadTokenResponse, "token.normalize", ""},

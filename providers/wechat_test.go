@@ -64,7 +64,7 @@ func TestWeChatAnswersThatAreNoProfile(t *testing.T) {
 	} {
 		s := newStandIn(t, "wechat")
 		s.answers["userinfo.json"] = []byte(answer)
-		s.app(s.provider()).refuses(ginauth.ErrIdentityRejected, "login.failed", "not the profile")
+		s.app(s.provider()).refuses(ginauth.ErrIdentityRejected, "login.failed", "errcode")
 	}
 }
 

@@ -6,6 +6,7 @@ import (
 	"net"
 	"net/http"
 	"net/http/httptest"
+	"strconv"
 	"testing"
 	"time"
 
@@ -90,7 +91,7 @@ func TestPostgresTellsMarksInOrder(t *testing.T) {
 		}
 	}
 	l.become(reset)
-	h.end(t, "")
+	h.end(t)
 	l.become(fine)
 	pool.Reset()
 	for _, message := range []string{"hello", "00,1", "zz,1", "00000000000000000000000000000000,soon"} {
@@ -98,7 +99,7 @@ func TestPostgresTellsMarksInOrder(t *testing.T) {
 		if _, err := pool.Exec(t.Context(), "SELECT pg_notify('ginauth', $1)", message); err != nil {
 			t.Fatal(err)
 		}
-		h.end(t, "is not ours")
+		h.end(t, strconv.Quote(message))
 	}
 }
 

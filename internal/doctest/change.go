@@ -1,7 +1,6 @@
 package doctest
 
 import (
-	"errors"
 	"fmt"
 	"go/ast"
 	"go/format"
@@ -29,7 +28,7 @@ func Apply(program, diff string) (string, error) {
 			}
 		}
 		if n := strings.Count(program, before.String()); n != 1 {
-			return "", fmt.Errorf("the program has the lines to change %d times, want once", n)
+			return "", fmt.Errorf("%w, not %d times", errTimes, n)
 		}
 		program = strings.Replace(program, before.String(), after.String(), 1)
 	}
@@ -41,7 +40,7 @@ func Apply(program, diff string) (string, error) {
 func Formatted(program string) error {
 	neat, err := format.Source([]byte(program))
 	if err == nil && string(neat) != program {
-		err = errors.New("gofmt would change this program")
+		err = errGofmt
 	}
 	return err
 }

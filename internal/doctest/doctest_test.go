@@ -1,6 +1,8 @@
 package doctest
 
 import (
+	"errors"
+	"io/fs"
 	"os"
 	"path/filepath"
 	"strings"
@@ -25,28 +27,32 @@ func page(t *testing.T, text string) (*Page, error) {
 
 // A block that would not be compiled is an error.
 func TestPagesThatAreRefused(t *testing.T) {
-	for name, c := range map[string]struct{ text, want string }{
-		"a fragment without a mark":                {block("go", "x := 1\n"), "docs/page.md:1: this is a fragment"},
-		"a part of a file that does not have it":   {"<!-- part of some.go -->\n" + block("go", "third()\n"), "some.go does not have these lines"},
-		"a part of a file that is not there":       {"<!-- part of none.go -->\n" + block("go", "third()\n"), "none.go"},
-		"a mark that nobody knows":                 {"<!-- on top of it -->\n" + block("go", program), "unknown mark"},
-		"a file of Go that would not be looked at": {"<!-- file a.go -->\n" + block("go", program), "unknown mark"},
-		"a mark that a line of text took away":     {"<!-- part of some.go -->\ntext\n" + block("go", "first()\n"), "this is a fragment"},
-		"a change to lines that are not there":     {block("diff", "-\tfmt.Println(\"two\")\n"), "0 times"},
-		"a change to lines that are there twice":   {block("go", strings.Replace(program, "\tfmt", "\tfmt.Println(\"one\")\n\tfmt", 1)) + block("diff", "-\tfmt.Println(\"one\")\n"), "2 times"},
-		"a program that is not formatted":          {block("go", strings.Replace(program, "\tfmt.P", "  fmt.P", 1)), "gofmt would change"},
-		"a change that is not formatted":           {block("diff", "-\tfmt.Println(\"one\")\n+\tfmt.Println( \"two\")\n"), "gofmt would change"},
-		"a change that aligns other lines anew":    {block("go", program+"\nvar x = struct{ a int }{\n\ta: 1,\n}\n") + block("diff", " \ta: 1,\n+\tlonger: 2,\n"), "gofmt would change"},
-		"a program that does not parse":            {block("go", "package main\n\nfunc {\n"), "expected"},
-		"a change that does not parse":             {block("diff", "-\tfmt.Println(\"one\")\n+\tfmt.Println(\n"), "expected"},
-		"a block without an end":                   {"```go\n" + program, "is not closed"},
-		"a block that is indented":                 {"* item\n  ```go\n  x()\n  ```\n", "begins an unsupported block"},
-		"a block with more behind the fence":       {"```go title=x\nx()\n```\n", "begins an unsupported block"},
-		"a screen without a program":               {block("console", "$ go run .\n"), "no program"},
-		"the same, of two blocks, with both named": {block("go", "x\n") + block("go", "y\n"), "docs/page.md:4"},
+	for name, c := range map[string]struct {
+		text string
+		want error
+		names string // a part of the text
+	}{
+		"a fragment without a mark":                {block("go", "x := 1\n"), errFragment, "docs/page.md:1: "},
+		"a part of a file that does not have it":   {"<!-- part of some.go -->\n" + block("go", "third()\n"), errNoLines, "some.go"},
+		"a part of a file that is not there":       {"<!-- part of none.go -->\n" + block("go", "third()\n"), fs.ErrNotExist, "none.go"},
+		"a mark that nobody knows":                 {"<!-- on top of it -->\n" + block("go", program), errMark, ""},
+		"a file of Go that would not be looked at": {"<!-- file a.go -->\n" + block("go", program), errMark, ""},
+		"a mark that a line of text took away":     {"<!-- part of some.go -->\ntext\n" + block("go", "first()\n"), errFragment, ""},
+		"a change to lines that are not there":     {block("diff", "-\tfmt.Println(\"two\")\n"), errTimes, "0"},
+		"a change to lines that are there twice":   {block("go", strings.Replace(program, "\tfmt", "\tfmt.Println(\"one\")\n\tfmt", 1)) + block("diff", "-\tfmt.Println(\"one\")\n"), errTimes, "2"},
+		"a program that is not formatted":          {block("go", strings.Replace(program, "\tfmt.P", "  fmt.P", 1)), errGofmt, ""},
+		"a change that is not formatted":           {block("diff", "-\tfmt.Println(\"one\")\n+\tfmt.Println( \"two\")\n"), errGofmt, ""},
+		"a change that aligns other lines anew":    {block("go", program+"\nvar x = struct{ a int }{\n\ta: 1,\n}\n") + block("diff", " \ta: 1,\n+\tlonger: 2,\n"), errGofmt, ""},
+		"a program that does not parse":            {block("go", "package main\n\nfunc {\n"), nil, "expected"},
+		"a change that does not parse":             {block("diff", "-\tfmt.Println(\"one\")\n+\tfmt.Println(\n"), nil, "expected"},
+		"a block without an end":                   {"```go\n" + program, errOpen, ""},
+		"a block that is indented":                 {"* item\n  ```go\n  x()\n  ```\n", errBlock, "```"},
+		"a block with more behind the fence":       {"```go title=x\nx()\n```\n", errBlock, "```"},
+		"a screen without a program":               {block("console", "$ go run .\n"), errNoProgram, ""},
+		"the same, of two blocks, with both named": {block("go", "x\n") + block("go", "y\n"), errFragment, "docs/page.md:4"},
 	} {
-		if _, err := page(t, c.text); err == nil || !strings.Contains(err.Error(), c.want) {
-			t.Errorf("%s: got %v, want %q", name, err, c.want)
+		if _, err := page(t, c.text); err == nil || c.want != nil && !errors.Is(err, c.want) || !strings.Contains(err.Error(), c.names) {
+			t.Errorf("%s: got %v, want %v with %q", name, err, c.want, c.names)
 		}
 	}
 }

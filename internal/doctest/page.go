@@ -63,6 +63,18 @@ var (
 	comment = regexp.MustCompile(`^<!-- (.*) -->$`)
 )
 
+// Why a page is rejected.
+var (
+	errBlock     = errors.New("unsupported beginning of a block")
+	errOpen      = errors.New("the block is not closed")
+	errMark      = errors.New("unknown mark")
+	errFragment  = errors.New("this is a fragment: show a whole program or a diff, or name its file above it: <!-- part of FILE -->")
+	errNoLines   = errors.New("the file does not have these lines")
+	errNoProgram = errors.New("there is no program to run")
+	errTimes     = errors.New("the program must have the lines to change once")
+	errGofmt     = errors.New("gofmt would change this program")
+)
+
 // Blocks returns the fenced blocks of a text.
 func Blocks(text string) ([]*Block, error) {
 	var all []*Block
@@ -78,7 +90,7 @@ func Blocks(text string) ([]*Block, error) {
 		case m != nil:
 			open, notes = &Block{Line: i + 1, Language: m[1], notes: notes}, nil
 		case strings.HasPrefix(strings.TrimSpace(line), "```"):
-			return nil, fmt.Errorf("line %d: %q begins an unsupported block", i+1, line)
+			return nil, fmt.Errorf("line %d: %q: %w", i+1, line, errBlock)
 		case c != nil:
 			notes = append(notes, c[1])
 		default:
@@ -86,7 +98,7 @@ func Blocks(text string) ([]*Block, error) {
 		}
 	}
 	if open != nil {
-		return nil, fmt.Errorf("line %d: the block is not closed", open.Line)
+		return nil, fmt.Errorf("line %d: %w", open.Line, errOpen)
 	}
 	return all, nil
 }
@@ -151,7 +163,7 @@ var declaration = regexp.MustCompile(`^(//.*\n)*(func|type|var|const) `)
 func (r *reader) read(b *Block) error {
 	for _, n := range b.notes {
 		if !mark.MatchString(n) {
-			return fmt.Errorf("unknown mark %q", n)
+			return fmt.Errorf("%q: %w", n, errMark)
 		}
 	}
 	if name, there := b.note("file "); there {
@@ -165,7 +177,7 @@ func (r *reader) read(b *Block) error {
 		return r.diff(b)
 	case "console":
 		if r.now == nil {
-			return errors.New("there is no program to run")
+			return errNoProgram
 		}
 		r.now.Screen = append(r.now.Screen, b)
 	}
@@ -184,7 +196,7 @@ func (r *reader) golang(b *Block) error {
 		from.inside = true
 		return r.imported(b, from, from.last, from.Files[from.last]+"\n"+b.Text)
 	}
-	return errors.New("this is a fragment: show a whole program or a diff, or name its file above it: <!-- part of FILE -->")
+	return errFragment
 }
 
 // part checks that the block is in a file that is compiled anyway.
@@ -199,7 +211,7 @@ func (r *reader) part(b *Block, file string) error {
 			return nil
 		}
 	}
-	return fmt.Errorf("%s does not have these lines", file)
+	return fmt.Errorf("%s: %w", file, errNoLines)
 }
 
 // whole reads a complete file: a program, or tests of the previous program.

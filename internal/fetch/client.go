@@ -141,40 +141,42 @@ func (t *transport) send(req *http.Request) (*http.Response, error) {
 	resp, err := contain.Call(func() (*http.Response, error) { return t.next.RoundTrip(req) })
 	if p, panicked := err.(*contain.Panic); panicked {
 		detail := strings.Join(strings.Fields(p.Error()), " ") // on one line
-		return nil, &Error{Kind: Malformed, Host: req.URL.Host, Detail: detail}
+		return nil, &Error{ID: "malformed.panic", Host: req.URL.Host, Detail: detail}
 	}
 	if err == nil && resp == nil {
-		err = &Error{Kind: Network, Host: req.URL.Host, Detail: "the HTTP client returned no response"}
+		err = &Error{ID: "network.no_response", Host: req.URL.Host, Detail: "the HTTP client returned no response"}
 	}
 	return resp, err
 }
 
 func refuse(from *url.URL, resp *http.Response) *Error {
 	if resp.StatusCode >= 300 && resp.StatusCode <= 399 {
-		return &Error{Host: from.Host, Status: resp.StatusCode, Kind: Redirect, Detail: redirected(from, resp)}
+		e := &Error{Host: from.Host, Status: resp.StatusCode}
+		e.ID, e.Detail = redirected(from, resp)
+		return e
 	}
 	if encoding := resp.Header.Get("Content-Encoding"); encoding != "" && !strings.EqualFold(encoding, "identity") {
-		return &Error{Host: from.Host, Status: resp.StatusCode, Kind: Malformed, Detail: "responded in a content encoding that was not requested"}
+		return &Error{ID: "malformed.encoding", Host: from.Host, Status: resp.StatusCode, Detail: "responded in a content encoding that was not requested"}
 	}
 	return nil
 }
 
-// redirected returns the host of a redirect; the rest of the URL may be secret.
-func redirected(from *url.URL, resp *http.Response) string {
+// redirected describes a redirect by its host; the rest of the URL may be secret.
+func redirected(from *url.URL, resp *http.Response) (id, detail string) {
 	location := resp.Header.Get("Location")
 	if location == "" {
-		return answered(resp.StatusCode)
+		return "redirect.nowhere", answered(resp.StatusCode)
 	}
 	to, err := from.Parse(location)
 	switch {
 	case err != nil || !plainHost.MatchString(to.Host) || to.Scheme != "http" && to.Scheme != "https":
-		return "redirected to an unusable address (not followed)"
+		return "redirect.unusable", "redirected to an unusable address (not followed)"
 	case to.Host == from.Host && to.Scheme == from.Scheme:
-		return "redirected to another path (not followed)"
+		return "redirect.path", "redirected to another path (not followed)"
 	case to.Host == from.Host:
-		return "redirected to " + to.Scheme + " (not followed)"
+		return "redirect.scheme", "redirected to " + to.Scheme + " (not followed)"
 	}
-	return "redirected to host " + to.Host + " (not followed)"
+	return "redirect.host", "redirected to host " + to.Host + " (not followed)"
 }
 
 // plainHost matches hosts. Any other text in their place is not repeated in an error.
@@ -212,5 +214,5 @@ func (b *cappedBody) Close() error {
 }
 
 func (b *cappedBody) tooLarge() error {
-	return &Error{Kind: TooLarge, Host: b.host, Detail: "responded with more bytes than the limit allows"}
+	return &Error{ID: "too_large", Host: b.host, Detail: "responded with more bytes than the limit allows"}
 }

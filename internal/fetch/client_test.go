@@ -56,8 +56,8 @@ func TestRedirectsAreNotFollowed(t *testing.T) {
 						t.Fatal(err)
 					}
 					_, err = fetch.Client(base, "").Do(req)
-					e := wantError(t, fetch.Classify("token endpoint", srv.URL, err), fetch.Redirect,
-						": redirected to host "+strings.TrimPrefix(evil.URL, "http://")+" (not followed)")
+					e := wantError(t, fetch.Classify("token endpoint", srv.URL, err), "redirect.host",
+						strings.TrimPrefix(evil.URL, "http://"))
 					if e.Status != status || seen.Load() != 0 {
 						t.Errorf("status %d, %d requests elsewhere", e.Status, seen.Load())
 					}
@@ -84,15 +84,15 @@ func TestRedirectsAreNotFollowedThroughAnotherTransport(t *testing.T) {
 }
 
 func TestRedirectTexts(t *testing.T) {
-	tests := []struct{ name, location, want string }{
-		{"another path", "/login?code=" + secret, "redirected to another path (not followed)"},
-		{"another scheme", "https://HOST/", "redirected to https (not followed)"},
-		{"a host with a user", "https://ann:" + secret + "@evil.example/", "redirected to host evil.example (not followed)"},
-		{"an IPv6 host", "https://[::1]:8443/", "redirected to host [::1]:8443 (not followed)"},
-		{"an odd scheme", "javascript:" + secret, "redirected to an unusable address (not followed)"},
-		{"an odd host", "https://%0a" + secret + "/", "redirected to an unusable address (not followed)"},
-		{"no address", "https://" + secret + ":x/", "redirected to an unusable address (not followed)"},
-		{"nowhere", "", "responded with 302 Found"},
+	tests := []struct{ name, location, id, shown string }{
+		{"another path", "/login?code=" + secret, "redirect.path", ""},
+		{"another scheme", "https://HOST/", "redirect.scheme", "https"},
+		{"a host with a user", "https://ann:" + secret + "@evil.example/", "redirect.host", "evil.example"},
+		{"an IPv6 host", "https://[::1]:8443/", "redirect.host", "[::1]:8443"},
+		{"an odd scheme", "javascript:" + secret, "redirect.unusable", ""},
+		{"an odd host", "https://%0a" + secret + "/", "redirect.unusable", ""},
+		{"no address", "https://" + secret + ":x/", "redirect.unusable", ""},
+		{"nowhere", "", "redirect.nowhere", "302"},
 	}
 	for _, tt := range tests {
 		t.Run("a redirect to "+tt.name, func(t *testing.T) {
@@ -101,7 +101,7 @@ func TestRedirectTexts(t *testing.T) {
 				w.WriteHeader(http.StatusFound)
 			})
 			_, err := get(t, nil, srv.URL)
-			wantError(t, err, fetch.Redirect, tt.want)
+			wantError(t, err, tt.id, tt.shown)
 		})
 	}
 }
@@ -274,17 +274,17 @@ func TestOtherRoundTrippersAreUsedAsTheyAre(t *testing.T) {
 		name string
 		resp *http.Response
 		err  error
-		kind fetch.Kind
+		id   string
 	}{
-		{"its error can be found", nil, own, fetch.Network},
-		{"an answer without a body is an empty one", &http.Response{StatusCode: 404}, nil, fetch.Status},
-		{"no answer and no error is an error", nil, nil, fetch.Network},
+		{"its error can be found", nil, own, "network.failed"},
+		{"an answer without a body is an empty one", &http.Response{StatusCode: 404}, nil, "status"},
+		{"no answer and no error is an error", nil, nil, "network.no_response"},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
 			base := &http.Client{Transport: roundTripper(func(*http.Request) (*http.Response, error) { return tt.resp, tt.err })}
 			_, err := get(t, base, "https://idp.example/")
-			wantError(t, err, tt.kind, "discovery: idp.example: ")
+			wantError(t, err, tt.id, "discovery: idp.example: ")
 			if tt.err != nil && !errors.Is(err, tt.err) {
 				t.Errorf("%v is lost in %v", tt.err, err)
 			}
@@ -295,7 +295,7 @@ func TestOtherRoundTrippersAreUsedAsTheyAre(t *testing.T) {
 func TestARoundTripperThatPanicsFails(t *testing.T) {
 	base := &http.Client{Transport: roundTripper(func(*http.Request) (*http.Response, error) { panic("two\nlines") })}
 	_, err := get(t, base, "https://idp.example/")
-	wantError(t, err, fetch.Malformed, "discovery: idp.example: panic: two lines")
+	wantError(t, err, "malformed.panic", "discovery: idp.example: ", "two lines")
 }
 
 // TestProxyOfTheEnvironment runs itself in another process, since net/http reads the

@@ -16,7 +16,7 @@ import (
 	"syscall"
 )
 
-// Kind is the kind of a failure.
+// Kind is the kind of a failure: the first word of Error.ID.
 type Kind string
 
 // The kinds of errors.
@@ -37,7 +37,7 @@ const (
 // Err is only for errors.Is and errors.As. Its text may quote the provider, so it must not be
 // logged.
 type Error struct {
-	Kind   Kind
+	ID     string // of the failure, stable: "tls.expired"
 	Op     string // the operation: "discovery", "token endpoint"
 	Host   string // of the provider, with its port; "" if unknown
 	Status int    // of the response; 0 without one
@@ -58,6 +58,12 @@ func (e *Error) Error() string {
 
 // Unwrap returns the cause.
 func (e *Error) Unwrap() error { return e.Err }
+
+// Kind returns the kind of the failure.
+func (e *Error) Kind() Kind {
+	kind, _, _ := strings.Cut(e.ID, ".")
+	return Kind(kind)
+}
 
 // Classify turns an error of an HTTP client, whose text contains the whole URL with its query,
 // into an *Error. If err already wraps an *Error, Classify returns a copy of that, with op and
@@ -83,7 +89,7 @@ func classify(op, host string, err error) *Error {
 		return &e
 	}
 	e := &Error{Op: op, Host: host, Err: err}
-	e.Kind, e.Detail = explain(err)
+	e.ID, e.Detail = explain(err)
 	var u *url.Error
 	for errors.As(e.Err, &u) {
 		e.Err = u.Err
@@ -91,28 +97,28 @@ func classify(op, host string, err error) *Error {
 	return e
 }
 
-// explain describes an error in our words. It gives no details of an unknown error, since
-// net/http quotes input that it cannot parse.
-func explain(err error) (Kind, string) {
+// explain returns the ID of an error, and describes it in our words. It gives no details of an
+// unknown error, since net/http quotes input that it cannot parse.
+func explain(err error) (id, detail string) {
 	var timeout interface{ Timeout() bool }
 	var u *url.Error
 	switch {
 	case errors.Is(err, context.Canceled):
-		return Network, "canceled"
+		return "network.canceled", "canceled"
 	case errors.Is(err, context.DeadlineExceeded), errors.As(err, &timeout) && timeout.Timeout():
-		return Timeout, "no complete response in time"
+		return "timeout", "no complete response in time"
 	case errors.As(err, &u) && u.Op == "parse":
-		return Malformed, "not a valid URL"
+		return "malformed.url", "not a valid URL"
 	}
-	for _, explain := range []func(error) (Kind, string){explainTLS, explainBody, explainNetwork} {
-		if kind, detail := explain(err); kind != "" {
-			return kind, detail
+	for _, explain := range []func(error) (id, detail string){explainTLS, explainBody, explainNetwork} {
+		if id, detail = explain(err); id != "" {
+			return id, detail
 		}
 	}
-	return Network, "request failed"
+	return "network.failed", "request failed"
 }
 
-func explainTLS(err error) (Kind, string) {
+func explainTLS(err error) (id, detail string) {
 	var (
 		unknown  x509.UnknownAuthorityError
 		hostname x509.HostnameError
@@ -123,66 +129,69 @@ func explainTLS(err error) (Kind, string) {
 	)
 	switch {
 	case errors.As(err, &unknown):
-		return TLS, "tls: certificate signed by unknown authority"
+		return "tls.unknown_authority", "tls: certificate signed by unknown authority"
 	case errors.As(err, &hostname):
-		return TLS, "tls: certificate is for another host"
+		return "tls.host", "tls: certificate is for another host"
 	case errors.As(err, &invalid) && invalid.Reason == x509.Expired:
-		return TLS, "tls: certificate has expired or is not yet valid"
+		return "tls.expired", "tls: certificate has expired or is not yet valid"
 	case errors.As(err, &invalid), errors.As(err, &verify):
-		return TLS, "tls: certificate cannot be verified"
+		return "tls.invalid", "tls: certificate cannot be verified"
 	case errors.Is(err, http.ErrSchemeMismatch), errors.As(err, &record):
-		return TLS, "tls: the server does not speak TLS here"
+		return "tls.not_spoken", "tls: the server does not speak TLS here"
 	case errors.As(err, &op) && (op.Op == "remote error" || op.Op == "local error"):
-		return TLS, op.Err.Error() // one of crypto/tls's alerts: "tls: handshake failure"
+		return "tls.alert", op.Err.Error() // one of crypto/tls's alerts: "tls: handshake failure"
 	}
 	return "", ""
 }
 
-func explainBody(err error) (Kind, string) {
+func explainBody(err error) (id, detail string) {
 	var corrupt flate.CorruptInputError
 	if errors.Is(err, gzip.ErrHeader) || errors.Is(err, gzip.ErrChecksum) || errors.As(err, &corrupt) {
-		return Malformed, "responded with invalid gzip data"
+		return "malformed.gzip", "responded with invalid gzip data"
 	}
 	return "", ""
 }
 
-func explainNetwork(err error) (Kind, string) {
+func explainNetwork(err error) (id, detail string) {
 	var (
 		lookup *net.DNSError
 		number syscall.Errno
 		op     *net.OpError
-		detail string
 	)
 	switch {
 	case errors.As(err, &lookup) && lookup.IsNotFound:
-		detail = "host not found"
+		id, detail = "network.host_not_found", "host not found"
 	case errors.As(err, &lookup):
-		detail = "host lookup failed"
+		id, detail = "network.host_lookup", "host lookup failed"
 	case errors.As(err, &number):
-		detail = number.Error()
+		id, detail = "network.system", number.Error()
 	case errors.Is(err, io.EOF), errors.Is(err, io.ErrUnexpectedEOF):
-		detail = "connection closed before the response was complete"
+		id, detail = "network.closed", "connection closed before the response was complete"
 	default:
 		return "", ""
 	}
 	if errors.As(err, &op) && op.Op == "proxyconnect" {
-		detail = "proxy: " + detail
+		id, detail = "network.proxy", "proxy: "+detail
 	}
-	return Network, detail
+	return id, detail
 }
 
 // StatusError returns the *Error for a response with an unexpected status.
 func StatusError(op, host string, status int) *Error {
-	return &Error{Kind: Status, Op: op, Host: host, Status: status, Detail: answered(status)}
+	return &Error{ID: "status", Op: op, Host: host, Status: status, Detail: answered(status)}
 }
 
 // MediaError returns the *Error for a response whose media type is not that of JSON.
 func MediaError(op, host string, status int, media string) *Error {
-	e := &Error{Kind: ContentType, Op: op, Host: host, Status: status, Detail: "responded without a media type, not JSON"}
 	if plainMedia.MatchString(media) {
-		e.Detail = "responded with " + media + ", not JSON"
+		return &Error{ID: "content_type.other", Op: op, Host: host, Status: status, Detail: "responded with " + media + ", not JSON"}
 	}
-	return e
+	return &Error{ID: "content_type.none", Op: op, Host: host, Status: status, Detail: "responded without a media type, not JSON"}
+}
+
+// JSONError returns the *Error for a response that package strictjson rejects with err.
+func JSONError(op, host string, status int, err error) *Error {
+	return &Error{ID: "malformed.json", Op: op, Host: host, Status: status, Detail: "responded with invalid JSON: " + err.Error(), Err: err}
 }
 
 func answered(status int) string {

@@ -64,8 +64,7 @@ func JSON(ctx context.Context, client *http.Client, r Request) (map[string]any, 
 	}
 	obj, err := strictjson.Object(body)
 	if err != nil {
-		return nil, resp.Header, &Error{Kind: Malformed, Op: r.Op, Host: req.URL.Host, Status: resp.StatusCode,
-			Detail: "responded with invalid JSON: " + err.Error(), Err: err}
+		return nil, resp.Header, JSONError(r.Op, req.URL.Host, resp.StatusCode, err)
 	}
 	return obj, resp.Header, nil
 }

@@ -8,10 +8,12 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"reflect"
+	"strconv"
 	"strings"
 	"testing"
 
 	"github.com/ginauth/ginauth/internal/fetch"
+	"github.com/ginauth/ginauth/internal/strictjson"
 )
 
 // secret stands for the texts that must never be in an error: a code in a query, a body, a
@@ -34,16 +36,21 @@ func get(t *testing.T, base *http.Client, address string) (map[string]any, error
 	return obj, err
 }
 
-// wantError checks the kind of err, a part of its text, and that neither its text nor that of
-// any cause contains the secret.
-func wantError(t *testing.T, err error, kind fetch.Kind, text string) *fetch.Error {
+// wantError checks the ID of err, that its text has every one of names, and that neither its text
+// nor that of any cause contains the secret.
+func wantError(t *testing.T, err error, id string, names ...string) *fetch.Error {
 	t.Helper()
 	var e *fetch.Error
 	if !errors.As(err, &e) {
 		t.Fatalf("got %v (%T), want a *fetch.Error", err, err)
 	}
-	if e.Kind != kind || !strings.Contains(e.Error(), text) {
-		t.Errorf("got %s %q, want %s with %q", e.Kind, e, kind, text)
+	if e.ID != id || e.Detail == "" {
+		t.Errorf("got %s %q, want %s", e.ID, e, id)
+	}
+	for _, name := range names {
+		if !strings.Contains(e.Error(), name) {
+			t.Errorf("%q does not have %q", e, name)
+		}
 	}
 	if strings.ContainsAny(e.Error(), "\r\n") || len(e.Error()) > 500 {
 		t.Errorf("%q is not fit for one line of a log", e)
@@ -60,7 +67,7 @@ func TestJSONMediaTypes(t *testing.T) {
 	tests := []struct {
 		name, media string
 		accept      []string
-		want        string // the error's text; "" if accepted
+		want        string // the error's ID; "" if accepted
 	}{
 		{"JSON is accepted", "application/json", nil, ""},
 		{"parameters do not matter", "application/json; charset=utf-8", nil, ""},
@@ -68,17 +75,17 @@ func TestJSONMediaTypes(t *testing.T) {
 		{"case does not matter", "Application/JSON", nil, ""},
 		{"a kind of JSON is accepted", "application/jwk-set+json", nil, ""},
 		{"an odd type is accepted from who says so", "text/javascript; charset=UTF-8", []string{"text/javascript"}, ""},
-		{"an odd type is accepted from nobody else", "text/javascript", []string{"text/plain"}, "responded with text/javascript, not JSON"},
-		{"a page is refused", "text/html; charset=utf-8", nil, "responded with text/html, not JSON"},
-		{"text is refused", "text/plain", nil, "responded with text/plain, not JSON"},
-		{"a kind of JSON outside application is refused", "text/x+json", nil, "responded with text/x+json, not JSON"},
-		{"JSON outside application is refused", "text/json", nil, "responded with text/json, not JSON"},
-		{"a form is refused", "application/x-www-form-urlencoded", nil, "responded with application/x-www-form-urlencoded, not JSON"},
-		{"a JWT is refused", "application/jwt", nil, "responded with application/jwt, not JSON"},
-		{"no type is refused", "", nil, "responded without a media type, not JSON"},
-		{"no type is refused even beside an odd one", "", []string{""}, "responded without a media type, not JSON"},
-		{"a broken type is refused", "application/json/x", nil, "responded without a media type, not JSON"},
-		{"a text in place of a type is not repeated", secret + "/" + strings.Repeat("x", 99), nil, "responded without a media type, not JSON"},
+		{"an odd type is accepted from nobody else", "text/javascript", []string{"text/plain"}, "content_type.other"},
+		{"a page is refused", "text/html; charset=utf-8", nil, "content_type.other"},
+		{"text is refused", "text/plain", nil, "content_type.other"},
+		{"a kind of JSON outside application is refused", "text/x+json", nil, "content_type.other"},
+		{"JSON outside application is refused", "text/json", nil, "content_type.other"},
+		{"a form is refused", "application/x-www-form-urlencoded", nil, "content_type.other"},
+		{"a JWT is refused", "application/jwt", nil, "content_type.other"},
+		{"no type is refused", "", nil, "content_type.none"},
+		{"no type is refused even beside an odd one", "", []string{""}, "content_type.none"},
+		{"a broken type is refused", "application/json/x", nil, "content_type.none"},
+		{"a text in place of a type is not repeated", secret + "/" + strings.Repeat("x", 99), nil, "content_type.none"},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
@@ -97,7 +104,10 @@ func TestJSONMediaTypes(t *testing.T) {
 				}
 				return
 			}
-			wantError(t, err, fetch.ContentType, tt.want)
+			e := wantError(t, err, tt.want)
+			if media, _, _ := strings.Cut(tt.media, ";"); tt.want == "content_type.other" && !strings.Contains(e.Detail, media) {
+				t.Errorf("%q does not have %q", e.Detail, media)
+			}
 		})
 	}
 }
@@ -106,17 +116,16 @@ func TestJSONStatus(t *testing.T) {
 	tests := []struct {
 		name   string
 		status int
-		want   string
 	}{
-		{"201 is refused", 201, "responded with 201 Created"},
-		{"204 is refused", 204, "responded with 204 No Content"},
-		{"206 is refused", 206, "responded with 206 Partial Content"},
-		{"400 is refused", 400, "responded with 400 Bad Request"},
-		{"401 is refused", 401, "responded with 401 Unauthorized"},
-		{"404 is refused", 404, "responded with 404 Not Found"},
-		{"500 is refused", 500, "responded with 500 Internal Server Error"},
-		{"503 is refused", 503, "responded with 503 Service Unavailable"},
-		{"a status without a name is refused", 599, "responded with 599"},
+		{"201 is refused", 201},
+		{"204 is refused", 204},
+		{"206 is refused", 206},
+		{"400 is refused", 400},
+		{"401 is refused", 401},
+		{"404 is refused", 404},
+		{"500 is refused", 500},
+		{"503 is refused", 503},
+		{"a status without a name is refused", 599},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
@@ -129,7 +138,7 @@ func TestJSONStatus(t *testing.T) {
 				}
 			})
 			obj, header, err := fetch.JSON(t.Context(), fetch.Client(nil, ""), fetch.Request{Op: "userinfo", URL: srv.URL})
-			e := wantError(t, err, fetch.Status, "userinfo: "+strings.TrimPrefix(srv.URL, "http://")+": "+tt.want)
+			e := wantError(t, err, "status", "userinfo: "+strings.TrimPrefix(srv.URL, "http://")+": ", strconv.Itoa(tt.status), http.StatusText(tt.status))
 			if obj != nil || e.Status != tt.status || header.Get("WWW-Authenticate") == "" {
 				t.Errorf("got %v, %d, %v", obj, e.Status, header)
 			}
@@ -138,13 +147,13 @@ func TestJSONStatus(t *testing.T) {
 }
 
 func TestJSONBodies(t *testing.T) {
-	tests := []struct{ name, body, want string }{
-		{"an empty body is refused", "", "responded with invalid JSON: empty"},
-		{"an array is refused", `[]`, "not a JSON object"},
-		{"a duplicate member is refused", `{"issuer":"a","issuer":"s3cr3t"}`, `duplicate member "issuer"`},
-		{"a cut body is refused", `{"issuer":"s3cr3t`, "unexpected end"},
-		{"a page that claims to be JSON is refused", `<html>s3cr3t`, "unexpected character"},
-		{"a byte order mark is refused", "\ufeff{}", "byte order mark"},
+	tests := []struct{ name, body, reason, member string }{
+		{"an empty body is refused", "", "empty", ""},
+		{"an array is refused", `[]`, "not_an_object", ""},
+		{"a duplicate member is refused", `{"issuer":"a","issuer":"s3cr3t"}`, "member.duplicate", `"issuer"`},
+		{"a cut body is refused", `{"issuer":"s3cr3t`, "end", ""},
+		{"a page that claims to be JSON is refused", `<html>s3cr3t`, "character", ""},
+		{"a byte order mark is refused", "\ufeff{}", "byte_order_mark", ""},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
@@ -153,7 +162,10 @@ func TestJSONBodies(t *testing.T) {
 				io.WriteString(w, tt.body)
 			})
 			_, err := get(t, nil, srv.URL)
-			wantError(t, err, fetch.Malformed, tt.want)
+			e := wantError(t, err, "malformed.json", tt.member)
+			if cause, ok := e.Err.(*strictjson.Error); !ok || cause.ID != tt.reason {
+				t.Errorf("got %#v, want %s", e.Err, tt.reason)
+			}
 		})
 	}
 }
@@ -170,7 +182,7 @@ func TestJSONLimit(t *testing.T) {
 		t.Errorf("a body as large as the limit: %v", err)
 	}
 	_, header, err := fetch.JSON(t.Context(), client, fetch.Request{Op: "keys", URL: srv.URL, Limit: int64(len(body)) - 1})
-	e := wantError(t, err, fetch.TooLarge, "responded with more bytes than the limit allows")
+	e := wantError(t, err, "too_large")
 	if e.Op != "keys" || e.Host == "" || e.Status != 200 || header == nil {
 		t.Errorf("got %#v, %v", e, header)
 	}
@@ -205,19 +217,17 @@ func TestJSONRequest(t *testing.T) {
 
 func TestJSONAddresses(t *testing.T) {
 	tests := []struct {
-		name, address string
-		kind          fetch.Kind
-		want          string
+		name, address, want string
 	}{
-		{"an address that does not parse", "https://idp.example/%zz?code=" + secret, fetch.Malformed, "discovery: not a valid URL"},
-		{"a control character", "https://idp.example/\n" + secret, fetch.Malformed, "discovery: not a valid URL"},
-		{"no scheme", "idp.example?code=" + secret, fetch.Network, "discovery: request failed"},
-		{"a file", "file:///etc/passwd?code=" + secret, fetch.Network, "discovery: request failed"},
+		{"an address that does not parse", "https://idp.example/%zz?code=" + secret, "malformed.url"},
+		{"a control character", "https://idp.example/\n" + secret, "malformed.url"},
+		{"no scheme", "idp.example?code=" + secret, "network.failed"},
+		{"a file", "file:///etc/passwd?code=" + secret, "network.failed"},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name+" is refused", func(t *testing.T) {
 			_, _, err := fetch.JSON(t.Context(), fetch.Client(nil, ""), fetch.Request{Op: "discovery", URL: tt.address})
-			wantError(t, err, tt.kind, tt.want)
+			wantError(t, err, tt.want, "discovery: ")
 		})
 	}
 }
@@ -275,7 +285,7 @@ func TestReadSaysWhoCanceled(t *testing.T) {
 	}
 	cancel()
 	_, err = fetch.Read(resp, "token endpoint", fetch.MaxBody)
-	e := wantError(t, err, fetch.Network, ": canceled")
+	e := wantError(t, err, "network.canceled")
 	if !errors.Is(err, context.Canceled) || e.Host == "" {
 		t.Errorf("got %#v", e)
 	}

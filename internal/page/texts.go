@@ -36,7 +36,7 @@ func NewTexts(own map[string]map[string]string) (*Texts, error) {
 	maps.Copy(t.table, loaded())
 	for _, name := range slices.Sorted(maps.Keys(own)) {
 		if _, err := language.Parse(name); err != nil {
-			return nil, fmt.Errorf("%q is not a language: use a tag such as \"ko\" or \"pt-BR\"", name)
+			return nil, &TextError{Language: name}
 		}
 		if t.table[name] == nil {
 			t.table[name] = t.table["en"]
@@ -45,7 +45,7 @@ func NewTexts(own map[string]map[string]string) (*Texts, error) {
 		t.table[name] = maps.Clone(t.table[name])
 		for key, text := range own[name] {
 			if _, known := t.table["en"][key]; !known {
-				return nil, fmt.Errorf("%s has an unknown text %q; the texts are %s", name, key, strings.Join(t.Keys(), ", "))
+				return nil, &TextError{Language: name, Key: key, known: t.Keys()}
 			}
 			t.table[name][key] = text
 		}
@@ -56,6 +56,20 @@ func NewTexts(own map[string]map[string]string) (*Texts, error) {
 	}
 	t.matcher = language.NewMatcher(tags)
 	return t, nil
+}
+
+// TextError is the error of NewTexts: an invalid language tag or, with a Key, an unknown text.
+type TextError struct {
+	Language, Key string
+	known         []string
+}
+
+// Error implements error.
+func (e *TextError) Error() string {
+	if e.Key == "" {
+		return fmt.Sprintf("%q is not a language: use a tag such as \"ko\" or \"pt-BR\"", e.Language)
+	}
+	return fmt.Sprintf("%s has an unknown text %q; the texts are %s", e.Language, e.Key, strings.Join(e.known, ", "))
 }
 
 // loaded returns the built-in texts by language. They are parsed once and shared by all Texts,

@@ -157,7 +157,7 @@ func (w watcher) RoundTrip(req *http.Request) (*http.Response, error) {
 	}
 	down := false
 	if err != nil {
-		kind := fetch.Classify("", "", err).Kind
+		kind := fetch.Classify("", "", err).Kind()
 		down = kind == fetch.Network || kind == fetch.Timeout || kind == fetch.TLS
 	} else {
 		down = unavailableStatus(resp.StatusCode)

@@ -3,8 +3,6 @@ package rp
 import (
 	"cmp"
 	"context"
-	"crypto/tls"
-	"crypto/x509"
 	"errors"
 	"fmt"
 	"net/http"
@@ -126,25 +124,25 @@ func (c *Client) unreachable(op string, err error) *Error {
 	f, ok := errors.AsType[*fetch.Error](err)
 	// The default fix stays where only the provider can solve the problem.
 	switch {
-	case errors.Is(err, context.DeadlineExceeded) || ok && f.Kind == fetch.Timeout:
+	case errors.Is(err, context.DeadlineExceeded) || ok && f.Kind() == fetch.Timeout:
 		e.Code, e.ID, e.Reason = ProviderTimeout, "http.timeout", "the provider did not respond in time"
 		e.Fix = "try again; if it persists, check that the provider is up and that no firewall or proxy (HTTPS_PROXY) drops the connection"
-	case ok && f.Kind == fetch.TLS:
+	case ok && f.Kind() == fetch.TLS:
 		e.ID, e.Reason, e.Fix = certificate(f)
 	// No standard lets these endpoints redirect, and the request contains secrets.
-	case ok && f.Kind == fetch.Redirect:
+	case ok && f.Kind() == fetch.Redirect:
 		e.ID, e.Reason, e.Fix = "http.redirect", "the provider responded with a redirect, which is not followed", "set the final address in Provider"
 	// Mostly an HTML page with status 200: JSON in it could come from anyone.
-	case ok && f.Kind == fetch.ContentType:
+	case ok && f.Kind() == fetch.ContentType:
 		e.ID, e.Reason = "http.media_type", "the provider's response is not JSON: it "+f.Detail
 		e.Fix = "check Issuer and the endpoints, and whether a login page or a proxy responds instead"
-	case ok && f.Kind == fetch.TooLarge:
+	case ok && f.Kind() == fetch.TooLarge:
 		e.ID, e.Reason = "http.too_large", "the provider's response exceeds the size limit"
-	case ok && f.Kind == fetch.Status && f.Status == http.StatusNotFound:
+	case ok && f.Kind() == fetch.Status && f.Status == http.StatusNotFound:
 		e.ID, e.Reason, e.Fix = "http.not_found", "the provider's address was not found (404)", "check Issuer and the endpoints"
-	case ok && f.Kind == fetch.Status:
+	case ok && f.Kind() == fetch.Status:
 		e.ID, e.Reason, e.Fix = "http.status", fmt.Sprintf("the provider responded with status %d", f.Status), "check the provider's log"
-	case ok && f.Kind == fetch.Network:
+	case ok && f.Kind() == fetch.Network:
 		e.ID, e.Reason, e.Fix = "http.network", "the provider is unreachable: "+f.Detail, "check that the provider is running and that the address is right"
 	}
 	if ok && f.Host != "" {
@@ -157,19 +155,14 @@ func (c *Client) unreachable(op string, err error) *Error {
 // issuer, and 5.3.4: "The Client MUST verify that the OP that responded was the intended OP
 // through a TLS server certificate check". No option disables it.
 func certificate(f *fetch.Error) (id, reason, fix string) {
-	var (
-		record   tls.RecordHeaderError
-		hostname x509.HostnameError
-		invalid  x509.CertificateInvalidError
-	)
 	reason = "the provider's certificate is not trusted: " + strings.TrimPrefix(f.Detail, "tls: ")
-	switch {
-	case errors.Is(f, http.ErrSchemeMismatch), errors.As(f, &record):
+	switch f.ID {
+	case "tls.not_spoken":
 		return "http.no_tls", "the provider's address does not support https",
 			"use http (only for loopback and development), or the port that serves https"
-	case errors.As(f, &hostname):
+	case "tls.host":
 		return "http.certificate_host", reason, "use the host name of the certificate in Issuer and the endpoints"
-	case errors.As(f, &invalid) && invalid.Reason == x509.Expired:
+	case "tls.expired":
 		return "http.certificate_expired", reason, "have the provider's certificate renewed, and check this machine's clock"
 	}
 	return "http.certificate", reason, "set Options.HTTPClient with RootCAs for a private certificate authority"

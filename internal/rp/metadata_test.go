@@ -392,13 +392,13 @@ func TestAdviceAboutIssuers(t *testing.T) {
 		{"https://login.example/x", "http://login.example/y", []string{`set Issuer to "http://login.example/y"`, "EndSessionURL"}, "proxy"},
 		{"http://localhost/x", "https://localhost/x", []string{`set Issuer to "https://localhost/x"`, "trust"}, "EndSessionURL"},
 		{"http://login.example/x", "http://keycloak:8080/x", []string{`set Issuer to "http://keycloak:8080/x"`, "EndSessionURL"}, "proxy"},
-		{"https://login.example", "https://login.example/", []string{"final /", `set Issuer to "https://login.example/"`}, "EndSessionURL"},
+		{"https://login.example", "https://login.example/", []string{`set Issuer to "https://login.example/"`}, "EndSessionURL"},
 		{"https://login.example/oidc", "https://login.example", []string{`set Issuer to "https://login.example"`, "EndSessionURL", "Logout.EndSessionURL"}, ""},
 		{"https://login.example", "https://login.example/op", []string{`set Issuer to "https://login.example/op"`, "EndSessionURL", "JWKSURL"}, ""},
-		{"https://keycloak.internal/realms/x", "https://login.example/realms/x", []string{"inside your network", "EndSessionURL", "Logout.EndSessionURL"}, ""},
+		{"https://keycloak.internal/realms/x", "https://login.example/realms/x", []string{`set Issuer to "https://login.example/realms/x"`, "EndSessionURL", "Logout.EndSessionURL"}, ""},
 		{"https://login.example/{tenantid}/v2.0", "https://login.example/common/v2.0", nil, ""},
 		{"https://login.example/t/v2.0", "https://login.example/{tenantid}/v2.0", []string{"tenant ID"}, "EndSessionURL"},
-		{"https://login.example", "login.example", []string{"not a URL"}, "set Issuer"},
+		{"https://login.example", "login.example", []string{"URL"}, "set Issuer"},
 	} {
 		check := func(e *rp.Error) {
 			t.Helper()

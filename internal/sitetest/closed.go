@@ -134,7 +134,7 @@ func WantHeaders(t testing.TB, p *authtest.Page) {
 	}
 }
 
-// Sentence returns the English sentence for a code in pages and JSON responses.
+// Sentence returns the English text of a code, or of another key, in pages and JSON responses.
 func Sentence(t testing.TB, code ginauth.Code) string {
 	t.Helper()
 	texts, err := pagetexts.NewTexts(nil)

@@ -17,8 +17,8 @@ type decoder struct {
 	values int
 }
 
-func (d *decoder) fault(what string) error {
-	return fmt.Errorf("%s at byte %d", what, d.pos)
+func (d *decoder) fault(id, what string) error {
+	return &Error{id, fmt.Sprintf("%s at byte %d", what, d.pos)}
 }
 
 func (d *decoder) space() {
@@ -44,10 +44,10 @@ func (d *decoder) skip(c byte) bool {
 // value reads the value that begins here, without the white space around it.
 func (d *decoder) value() (any, error) {
 	if d.pos == len(d.text) {
-		return nil, d.fault("unexpected end")
+		return nil, d.fault("end", "unexpected end")
 	}
 	if d.values++; d.values > maxValues {
-		return nil, d.fault("too many values")
+		return nil, d.fault("limit.values", "too many values")
 	}
 	switch c := d.text[d.pos]; {
 	case c == '{':
@@ -70,7 +70,7 @@ func (d *decoder) literal() (any, error) {
 			return l.value, nil
 		}
 	}
-	return nil, d.fault("unexpected character")
+	return nil, d.fault("character", "unexpected character")
 }
 
 var literals = []struct {
@@ -82,7 +82,7 @@ var literals = []struct {
 // up.
 func (d *decoder) enter() error {
 	if d.depth++; d.depth > maxDepth {
-		return d.fault("nested too deeply")
+		return d.fault("limit.depth", "nested too deeply")
 	}
 	d.pos++
 	d.space()
@@ -118,7 +118,7 @@ func (d *decoder) expected() int {
 
 func (d *decoder) member(obj map[string]any) error {
 	if d.pos == len(d.text) || d.text[d.pos] != '"' {
-		return d.fault("expected a member name")
+		return d.fault("member.name", "expected a member name")
 	}
 	name, err := d.string()
 	if err != nil {
@@ -126,18 +126,18 @@ func (d *decoder) member(obj map[string]any) error {
 	}
 	before := len(obj)
 	if before == maxMembers {
-		return d.fault("too many members")
+		return d.fault("limit.members", "too many members")
 	}
 	d.space()
 	if !d.skip(':') {
-		return d.fault("expected a colon")
+		return d.fault("member.colon", "expected a colon")
 	}
 	d.space()
 	if obj[name], err = d.value(); err != nil {
 		return err
 	}
 	if len(obj) == before { // the first value is overwritten, but obj is discarded with the error
-		return fmt.Errorf("duplicate member %s", quote(name))
+		return &Error{"member.duplicate", "duplicate member " + quote(name)}
 	}
 	return nil
 }
@@ -174,7 +174,7 @@ func (d *decoder) next(end byte) (more bool, err error) {
 	if d.skip(end) {
 		return false, nil
 	}
-	return false, d.fault("expected a comma or the end of the list")
+	return false, d.fault("comma", "expected a comma or the end of the list")
 }
 
 // string reads a string, quotes included.
@@ -189,10 +189,10 @@ func (d *decoder) string() (string, error) {
 		case c == '\\':
 			return d.escaped(start)
 		case c < ' ':
-			return "", d.fault("control character in a string")
+			return "", d.fault("string.control", "control character in a string")
 		}
 	}
-	return "", d.fault("unexpected end")
+	return "", d.fault("end", "unexpected end")
 }
 
 // escaped reads the rest of a string that began at start, from its first backslash.
@@ -213,12 +213,12 @@ func (d *decoder) escaped(start int) (string, error) {
 			b.WriteRune(r)
 			start = d.pos
 		case c < ' ':
-			return "", d.fault("control character in a string")
+			return "", d.fault("string.control", "control character in a string")
 		default:
 			d.pos++
 		}
 	}
-	return "", d.fault("unexpected end")
+	return "", d.fault("end", "unexpected end")
 }
 
 // escape reads one escape sequence, or the two of a surrogate pair.
@@ -232,19 +232,19 @@ func (d *decoder) escape() (rune, error) {
 			return rune("\"\\/\b\f\n\r\t"[i]), nil
 		}
 	}
-	return 0, d.fault("bad escape in a string")
+	return 0, d.fault("string.escape", "bad escape in a string")
 }
 
 func (d *decoder) pair(r rune) (rune, error) {
 	if r == 0 {
-		return 0, d.fault("NUL in a string")
+		return 0, d.fault("string.nul", "NUL in a string")
 	}
 	if !utf16.IsSurrogate(r) {
 		return r, nil
 	}
 	low, _ := d.unit()
 	if r = utf16.DecodeRune(r, low); r == utf8.RuneError {
-		return 0, d.fault("lone surrogate in a string")
+		return 0, d.fault("string.surrogate", "lone surrogate in a string")
 	}
 	return r, nil
 }
@@ -284,9 +284,9 @@ func (d *decoder) number() (any, error) {
 	n, ok := scanNumber(rest)
 	switch {
 	case n > maxNumber:
-		return nil, d.fault("number too long")
+		return nil, d.fault("limit.number", "number too long")
 	case !ok:
-		return nil, d.fault("bad number")
+		return nil, d.fault("number", "bad number")
 	}
 	d.pos += n
 	return json.Number(rest[:n]), nil

@@ -18,7 +18,6 @@
 package strictjson
 
 import (
-	"errors"
 	"fmt"
 	"slices"
 	"strconv"
@@ -36,6 +35,15 @@ const (
 	maxExponent = 400    // of a number, positive or negative
 )
 
+// Error is the error of a text that is rejected. It may name a member but has no values.
+type Error struct {
+	ID     string // of the reason, stable: "member.duplicate"
+	Reason string
+}
+
+// Error implements error.
+func (e *Error) Error() string { return e.Reason }
+
 // Object decodes a text whose value is an object. Its values are string, json.Number, bool, nil,
 // []any and map[string]any. Strings without escapes share the memory of the text: clone a string
 // that must outlive the rest.
@@ -46,7 +54,7 @@ func Object[T string | []byte](data T) (map[string]any, error) {
 	}
 	obj, ok := v.(map[string]any)
 	if !ok {
-		return nil, errors.New("not a JSON object")
+		return nil, &Error{"not_an_object", "not a JSON object"}
 	}
 	return obj, nil
 }
@@ -59,22 +67,22 @@ func Array[T string | []byte](data T) ([]any, error) {
 	}
 	list, ok := v.([]any)
 	if !ok {
-		return nil, errors.New("not a JSON array")
+		return nil, &Error{"not_an_array", "not a JSON array"}
 	}
 	return list, nil
 }
 
 func decode(text string) (any, error) {
 	if !utf8.ValidString(text) {
-		return nil, errors.New("invalid UTF-8")
+		return nil, &Error{"utf8", "invalid UTF-8"}
 	}
 	d := decoder{text: text}
 	if strings.HasPrefix(d.text, "\ufeff") {
-		return nil, errors.New("begins with a byte order mark")
+		return nil, &Error{"byte_order_mark", "begins with a byte order mark"}
 	}
 	d.space()
 	if d.pos == len(d.text) {
-		return nil, errors.New("empty")
+		return nil, &Error{"empty", "empty"}
 	}
 	v, err := d.value()
 	if err != nil {
@@ -82,7 +90,7 @@ func decode(text string) (any, error) {
 	}
 	d.space()
 	if d.pos < len(d.text) {
-		return nil, d.fault("data after the value")
+		return nil, d.fault("data_after", "data after the value")
 	}
 	return v, nil
 }

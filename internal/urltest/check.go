@@ -17,22 +17,23 @@ func (s *Site) refs(raw string, w Written) []Ref {
 	return []Ref{{w.Location, s.Base()}, {w.Link, s.Base()}, {w.Path, s.Origin + "/"}, {raw, s.Origin + "/"}}
 }
 
-// check compares the URLs that Node resolved with the return path, and describes what is wrong.
+// check compares the URLs that Node resolved with the return path, and describes what is wrong. The
+// first word of each description names the check.
 func (s *Site) check(raw string, w Written, answers []URL) (wrong []string) {
 	add := func(format string, args ...any) { wrong = append(wrong, fmt.Sprintf(format, args...)) }
 	location, link, href, asked := answers[0], answers[1], answers[2], answers[3]
 	wrong = append(wrong, s.strays(location)...)
 	if link.Origin != s.Origin || link.Path != s.Prefix+s.Mount+"/login/one" || link.ReturnTo != w.Path {
-		add("the link %q leads to %+v", w.Link, link)
+		add("link: %q leads to %+v", w.Link, link)
 	}
 	if w.Field != w.Path {
-		add("the form's field has %q", w.Field)
+		add("field: it has %q", w.Field)
 	}
 	if href.Origin != s.Origin {
-		add("as a link it leads to %+v", href)
+		add("href: as a link it leads to %+v", href)
 	}
 	if utf8.ValidString(raw) && !same(href, asked) {
-		add("it meant %+v and means %+v", asked, href)
+		add("meaning: it meant %+v and means %+v", asked, href)
 	}
 	return wrong
 }
@@ -40,22 +41,22 @@ func (s *Site) check(raw string, w Written, answers []URL) (wrong []string) {
 // strays describes what is wrong with the target of a redirect.
 func (s *Site) strays(to URL) (wrong []string) {
 	if to.Origin != s.Origin {
-		return []string{fmt.Sprintf("the redirect leads to %+v", to)}
+		return []string{fmt.Sprintf("redirect.site: the redirect leads to %+v", to)}
 	}
 	page, ok := strings.CutPrefix(to.Path, s.Prefix)
 	if !ok || !strings.HasPrefix(page, "/") {
-		return []string{fmt.Sprintf("the redirect leads out of the application, to %s", to.Path)}
+		return []string{fmt.Sprintf("redirect.outside: the redirect leads out of the application, to %s", to.Path)}
 	}
 	if route := s.Own(page); route != "" {
-		wrong = append(wrong, fmt.Sprintf("the redirect leads to ginauth's own %s, by Gin", route))
+		wrong = append(wrong, fmt.Sprintf("redirect.own: the redirect leads to ginauth's own %s, by Gin", route))
 	}
 	for _, reading := range readings(page) {
 		if strings.HasPrefix(reading, "//") {
-			wrong = append(wrong, fmt.Sprintf("the redirect leads to %q if decoded again", reading))
+			wrong = append(wrong, fmt.Sprintf("redirect.decoded: the redirect leads to %q if decoded again", reading))
 		}
 		for _, route := range []string{"/login", "/authorize", "/logout"} {
 			if r := strings.ToLower(path.Clean(reading)) + "/"; strings.HasPrefix(r, strings.ToLower(s.Mount)+route+"/") {
-				wrong = append(wrong, fmt.Sprintf("the redirect leads to ginauth's own %s if decoded again: %q", route, reading))
+				wrong = append(wrong, fmt.Sprintf("redirect.decoded: the redirect leads to ginauth's own %s if decoded again: %q", route, reading))
 			}
 		}
 	}

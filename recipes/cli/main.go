@@ -51,6 +51,21 @@ var client = &http.Client{
 	CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
 }
 
+// What the user may have to change.
+var (
+	errSignIn = errors.New("you are not signed in, or the sign-in has ended: run orders login")
+	errDenied = errors.New("you did not allow it")
+	errLate   = errors.New("the code has expired: try again")
+)
+
+// What an administrator may have to change. These follow an address.
+var (
+	errNoServer     = errors.New("does not say where to sign in")
+	errIssuer       = errors.New("has the metadata of another server")
+	errNoDeviceFlow = errors.New("has no device flow")
+	errNotHTTPS     = errors.New("is not https")
+)
+
 func (t *tool) run(ctx context.Context, args []string) error {
 	ctx = context.WithValue(ctx, oauth2.HTTPClient, client)
 	switch strings.Join(args, " ") {
@@ -85,7 +100,7 @@ func (t *tool) discover(ctx context.Context) (*server, error) {
 	}
 	// RFC 9728, 3.3: the metadata must be that of this API, not of another.
 	if api.Resource != t.api || len(api.Servers) == 0 {
-		return nil, fmt.Errorf("%s does not say where to sign in", t.api)
+		return nil, fmt.Errorf("%s %w", t.api, errNoServer)
 	}
 	var s server
 	if err := get(ctx, strings.TrimSuffix(api.Servers[0], "/")+"/.well-known/openid-configuration", &s); err != nil {
@@ -93,9 +108,9 @@ func (t *tool) discover(ctx context.Context) (*server, error) {
 	}
 	switch {
 	case s.Issuer != api.Servers[0]: // RFC 8414, 3.3
-		return nil, fmt.Errorf("%s says that it is %s", api.Servers[0], s.Issuer)
+		return nil, fmt.Errorf("%s %w: %s", api.Servers[0], errIssuer, s.Issuer)
 	case s.Device == "":
-		return nil, fmt.Errorf("%s has no device flow", s.Issuer)
+		return nil, fmt.Errorf("%s %w", s.Issuer, errNoDeviceFlow)
 	}
 	return &s, errors.Join(encrypted(s.Device), encrypted(s.Token), encrypted(s.Revoke))
 }
@@ -130,7 +145,7 @@ func encrypted(address string) error {
 	if address == "" || u.Scheme == "https" || u.Scheme == "http" && local {
 		return nil
 	}
-	return fmt.Errorf("%s is not https", address)
+	return fmt.Errorf("%s %w", address, errNotHTTPS)
 }
 
 func (t *tool) config(device, token string) *oauth2.Config {
@@ -167,16 +182,14 @@ func explain(err error) error {
 	case e == nil && !errors.Is(err, context.DeadlineExceeded):
 		return err
 	case e == nil || e.ErrorCode == "expired_token":
-		return errors.New("the code has expired: try again")
+		return errLate
 	case e.ErrorCode == "access_denied":
-		return errors.New("you did not allow it")
+		return errDenied
 	case e.ErrorCode == "invalid_grant":
 		return errSignIn
 	}
 	return fmt.Errorf("the authorization server refused: %s %s", e.ErrorCode, e.ErrorDescription)
 }
-
-var errSignIn = errors.New("you are not signed in, or the sign-in has ended: run orders login")
 
 // list calls the API.
 func (t *tool) list(ctx context.Context) error {

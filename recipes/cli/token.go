@@ -24,6 +24,12 @@ type saved struct {
 	Token     *oauth2.Token `json:"token"`
 }
 
+// What may be wrong with the file.
+var (
+	errReadable  = errors.New("can be read by others: delete it, and sign in again")
+	errMalformed = errors.New("is malformed: delete it, and sign in again")
+)
+
 // token returns an access token that is valid for at least ten seconds.
 func (t *tool) token(ctx context.Context) (token *oauth2.Token, err error) {
 	err = t.locked(ctx, func() error {
@@ -71,7 +77,7 @@ func (t *tool) load() (*saved, error) {
 		return nil, err
 	}
 	if runtime.GOOS != "windows" && info.Mode().Perm()&0o077 != 0 {
-		return nil, fmt.Errorf("%s can be read by others: delete it, and sign in again", t.file)
+		return nil, fmt.Errorf("%s %w", t.file, errReadable)
 	}
 	text, err := os.ReadFile(t.file)
 	if err != nil {
@@ -79,7 +85,7 @@ func (t *tool) load() (*saved, error) {
 	}
 	var s saved
 	if err := json.Unmarshal(text, &s); err != nil || s.Token == nil {
-		return nil, fmt.Errorf("%s cannot be read: delete it, and sign in again", t.file)
+		return nil, fmt.Errorf("%s %w", t.file, errMalformed)
 	}
 	if s.API != t.api {
 		return nil, errSignIn

@@ -1435,6 +1435,25 @@ func TestBearerAProviderThatIsDownIsLeftAlone(t *testing.T) {
 	}
 }
 
+// The pause after an outage is for unknown tokens: one that was accepted before is queried, so
+// that a token at which the provider fails keeps no user out.
+func TestBearerAnOutageDoesNotDelayAcceptedTokens(t *testing.T) {
+	b := newBearing(t, introspecting)
+	accepted, refused, unknown := b.opaque(nil), b.opaque(func(claims map[string]any) { claims["active"] = false }), b.opaque(nil)
+	b.get(t, "/read", accepted).admits(t)
+	b.get(t, "/read", refused).invalid(t)
+	b.Clock.Advance(61 * time.Second)
+	b.IDP.Fail(authtest.Introspect, authtest.Down)
+	b.get(t, "/read", "random")
+	b.IDP.Fail(authtest.Introspect, "")
+	b.get(t, "/read", accepted).admits(t)
+	for name, token := range map[string]string{"unknown": unknown, "refused": refused} {
+		if a := b.get(t, "/read", token); a.status != http.StatusServiceUnavailable {
+			t.Errorf("an %s token during the pause: %d %s", name, a.status, a.text)
+		}
+	}
+}
+
 // Diagnose and Warm report a missing introspection endpoint, like every request with an opaque
 // token.
 func TestBearerDiagnoseFindsAMissingIntrospectionEndpoint(t *testing.T) {
