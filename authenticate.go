@@ -45,7 +45,7 @@ func (a *Auth) credential(c *gin.Context, found any, tokens bool, op string) (*a
 		return nil, found.err
 	case *authRequest:
 		switch {
-		case found.state.Load() == asking:
+		case found.asking:
 			return nil, reentered(op)
 		case found.state.Load() == unidentified: // the hook found no user, and LoadUser read no token
 			asks = false
@@ -88,13 +88,12 @@ func (a *Auth) credential(c *gin.Context, found any, tokens bool, op string) (*a
 // it may call a function that would call it again, and afterwards that it has run. That
 // context is the authRequest of the user, so it costs no extra allocation.
 func (a *Auth) ask(c *gin.Context, g *registry) (*User, error) {
-	original, v := c.Request, &authRequest{registry: g} // asking
+	original, v := c.Request, &authRequest{registry: g, asking: true}
 	v.wrap(c)
 	user, err := a.callAuthenticate(c)
-	v.state.Store(unidentified)
+	v.asking = false
 	if c.Request != &v.request && c.Request.Context().Value(authRequestKey{a}) != any(v) { // the hook has replaced the request
 		v = &authRequest{registry: g}
-		v.state.Store(unidentified)
 		v.wrap(c)
 	}
 	returnForm(c, original)
@@ -110,7 +109,7 @@ func (a *Auth) callAuthenticate(c *gin.Context) (user *User, err error) {
 // the hook cannot know the user.
 func (a *Auth) isAsking(c *gin.Context) bool {
 	v, ok := c.Request.Context().Value(authRequestKey{a}).(*authRequest)
-	return ok && v.state.Load() == asking
+	return ok && v.asking
 }
 
 func reentered(op string) *Error {

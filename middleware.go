@@ -289,13 +289,13 @@ type authRequest struct {
 	isNew    bool               // the session began in this request
 	shown    bool               // a handler has received user, and may have changed it
 	admitted bool               // a check has admitted the token
+	asking   bool               // Hooks.Authenticate is running; only for the request's goroutine, since writing state takes 1 % of a request
 	state    atomic.Uint32      // which of the fields above are set
 }
 
 // The states of an authRequest.
 const (
-	asking       uint32 = iota // Hooks.Authenticate is running: only the context and the request are set
-	unidentified               // the hook found no credential
+	unidentified uint32 = iota // only the context and the request are set
 	identified                 // there is a user
 	ended                      // the user has signed out
 )
@@ -323,7 +323,7 @@ func (v *authRequest) Value(key any) any {
 			return v
 		}
 	case askingKey:
-		if v.state.Load() == asking {
+		if v.asking {
 			return v
 		}
 	}
