@@ -25,7 +25,7 @@ func write(m *meter, all []round) error {
 		if base, err = readBaseline(); err != nil {
 			return err
 		}
-		machine = before + fmt.Sprintf("%s anew; rounds: %d; %s.", strings.Join(all[0].kinds(), ", "), len(all), m.busy)
+		machine = before + fmt.Sprintf("%s anew, on %s; rounds: %d; %s.", strings.Join(all[0].kinds(), ", "), report.Machine(), len(all), m.busy)
 	}
 	base.take(all)
 	if err := base.complete(); err != nil { // a new target was not measured
