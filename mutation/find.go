@@ -247,15 +247,15 @@ func (f *finder) value(e ast.Expr, check string) {
 	}
 }
 
-// call: conditions that are passed as arguments, and names that CheckCase searches for.
+// call: conditions that are passed as arguments, and the names of NewNames.
 func (f *finder) call(n *ast.CallExpr) {
 	for _, e := range n.Args {
 		if _, ok := ast.Unparen(e).(*ast.BinaryExpr); ok {
 			f.condition(e, f.text(n))
 		}
 	}
-	if name := types.ExprString(n.Fun); strings.HasSuffix(name, "CheckCase") && !n.Ellipsis.IsValid() {
-		for _, e := range n.Args[1:] {
+	if name := types.ExprString(n.Fun); strings.HasSuffix(name, "NewNames") && !n.Ellipsis.IsValid() {
+		for _, e := range n.Args {
 			f.constant(e, f.text(n), "without "+f.text(e))
 		}
 	}

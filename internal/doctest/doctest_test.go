@@ -28,8 +28,8 @@ func page(t *testing.T, text string) (*Page, error) {
 // A block that would not be compiled is an error.
 func TestPagesThatAreRefused(t *testing.T) {
 	for name, c := range map[string]struct {
-		text string
-		want error
+		text  string
+		want  error
 		names string // a part of the text
 	}{
 		"a fragment without a mark":                {block("go", "x := 1\n"), errFragment, "docs/page.md:1: "},

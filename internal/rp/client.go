@@ -13,6 +13,8 @@ import (
 
 	"golang.org/x/oauth2"
 	"golang.org/x/sync/singleflight"
+
+	"github.com/ginauth/ginauth/internal/strictjson"
 )
 
 // Config configures a Client. The caller has validated it and filled in the
@@ -90,6 +92,7 @@ type Client struct {
 	failed atomic.Pointer[failure]
 	silent *atomic.Bool // the provider did not respond to the last request
 
+	names         *strictjson.Names // protocolClaims and Config.Names
 	accessHeaders accessHeaders
 }
 
@@ -97,8 +100,7 @@ type Client struct {
 // endpoints, the new one takes over its metadata and keys, so that it needs no request for them
 // and works even if the provider is down.
 func New(cfg Config, before ...*Client) *Client {
-	cfg.Names = slices.Concat(protocolClaims, cfg.Names)
-	c := &Client{cfg: cfg, silent: new(atomic.Bool)}
+	c := &Client{cfg: cfg, names: strictjson.NewNames(slices.Concat(protocolClaims, cfg.Names)...), silent: new(atomic.Bool)}
 	known := &metadata{}
 	i := slices.IndexFunc(before, func(b *Client) bool { return b.cfg.endpoints() == cfg.endpoints() })
 	if i >= 0 {

@@ -134,6 +134,8 @@ func notYetValid(cause error) *Error {
 	return e
 }
 
+var headerNames = strictjson.NewNames("alg", "typ", "kid", "crit", "b64", "cty", "enc", "zip", "jwk", "jku", "x5u", "x5c")
+
 // readHeader checks the header of a JWT before anything else is read: that it is unambiguous
 // (RFC 8725), and that the token has one of these types.
 func readHeader(data []byte, typs []string) (h jwtHeader, err error) {
@@ -147,7 +149,7 @@ func readHeader(data []byte, typs []string) (h jwtHeader, err error) {
 	if err != nil {
 		return h, bad("jwt.header_json", "the token's header is not strict JSON", err)
 	}
-	if err := strictjson.CheckCase(header, "alg", "typ", "kid", "crit", "b64", "cty", "enc", "zip", "jwk", "jku", "x5u", "x5c"); err != nil {
+	if err := headerNames.Check(header); err != nil {
 		return h, bad("jwt.header_ambiguous", "the token's header is ambiguous: "+err.Error(), nil)
 	}
 	// RFC 7515, 4.1.11, of crit: "If any of the listed extension Header Parameters are not
@@ -358,7 +360,7 @@ func explain(err error, keys *candidates, now time.Time) *Error {
 // claim, or the beginning of a configured claim path: encoding/json, here or in the next
 // program, reads them as that claim.
 func (c *Client) checkNames(claims map[string]any) error {
-	if err := strictjson.CheckCase(claims, c.cfg.Names...); err != nil {
+	if err := c.names.Check(claims); err != nil {
 		fix := "have the provider send only one of the two"
 		if e, ok := errors.AsType[*strictjson.CaseError](err); ok && !ProtocolClaim(e.Name) {
 			fix += fmt.Sprintf("; if both are intended, map this one to another name: ClaimPaths[\"other_name\"] = %q", printable.Clip(e.Member))

@@ -116,13 +116,15 @@ func quotedErrorCode(code string) string {
 	return "a non-standard error code"
 }
 
+var tokenNames = strictjson.NewNames("access_token", "token_type", "expires_in", "refresh_token", "id_token", "scope", "error")
+
 // checkTokenResponse checks the standard members and normalizes them. It ignores all others. RFC
 // 6749, 5.1: "The client MUST ignore unrecognized value names in the response."
 func checkTokenResponse(answer map[string]any, idToken bool) error {
 	bad := func(id, reason string, cause error) error {
 		return fault(id, reason, "check the provider's response; Quirks.NormalizeToken can correct it", cause)
 	}
-	if err := strictjson.CheckCase(answer, "access_token", "token_type", "expires_in", "refresh_token", "id_token", "scope", "error"); err != nil {
+	if err := tokenNames.Check(answer); err != nil {
 		return bad("token.ambiguous", "a member name is ambiguous: "+err.Error(), nil)
 	}
 	if e := answer["error"]; e != nil && e != "" {

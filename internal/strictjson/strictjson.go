@@ -19,7 +19,6 @@ package strictjson
 
 import (
 	"fmt"
-	"slices"
 	"strconv"
 	"strings"
 	"unicode/utf8"
@@ -95,7 +94,37 @@ func decode(text string) (any, error) {
 	return v, nil
 }
 
-// CaseError is the error of CheckCase: Member differs from Name only in case.
+// Names are the names of members that a program reads.
+type Names struct {
+	all   []string
+	exact map[string]struct{} // all
+	other []string            // those of all that are not in lower case
+}
+
+// NewNames returns the Names of these.
+func NewNames(names ...string) *Names {
+	n := &Names{all: names, exact: make(map[string]struct{}, len(names))}
+	for _, name := range names {
+		n.exact[name] = struct{}{}
+		if !isLower(name) {
+			n.other = append(n.other, name)
+		}
+	}
+	return n
+}
+
+// isLower reports whether a name is ASCII without capitals. Two such names never differ only in
+// case.
+func isLower(name string) bool {
+	for i := range len(name) {
+		if c := name[i]; 'A' <= c && c <= 'Z' || c >= utf8.RuneSelf {
+			return false
+		}
+	}
+	return true
+}
+
+// CaseError is the error of Names.Check: Member differs from Name only in case.
 type CaseError struct{ Member, Name string }
 
 // Error implements error. The text has both names, quoted and cut.
@@ -103,14 +132,18 @@ func (e *CaseError) Error() string {
 	return fmt.Sprintf("member %s is a variant of %s", quote(e.Member), quote(e.Name))
 }
 
-// CheckCase returns a *CaseError if obj has a member whose name differs from one of names only in
-// case: "SUB" or "ſub" for "sub". encoding/json stores such a member in the struct field sub, a
-// map does not, and two programs would disagree about who signed in. A member whose name is
-// exactly one of names is always accepted.
-func CheckCase(obj map[string]any, names ...string) error {
+// Check returns a *CaseError if obj has a member whose name differs from one of n only in case:
+// "SUB" or "ſub" for "sub". encoding/json stores such a member in the struct field sub, a map does
+// not, and two programs would disagree about who signed in. A member whose name is exactly one of
+// n is always accepted.
+func (n *Names) Check(obj map[string]any) error {
 	for member := range obj {
-		if slices.Contains(names, member) {
+		if _, exact := n.exact[member]; exact {
 			continue
+		}
+		names := n.all
+		if isLower(member) {
+			names = n.other
 		}
 		for _, name := range names {
 			if strings.EqualFold(name, member) {

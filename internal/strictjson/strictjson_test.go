@@ -255,8 +255,8 @@ func TestErrorsFitOneLine(t *testing.T) {
 	}
 }
 
-func TestCheckCase(t *testing.T) {
-	names := []string{"sub", "iss", "email_verified", "kid", "Name", "name"}
+func TestNames(t *testing.T) {
+	names := strictjson.NewNames("sub", "iss", "email_verified", "kid", "Name", "name", "größe")
 	tests := []struct {
 		name, text, want string
 	}{
@@ -270,6 +270,8 @@ func TestCheckCase(t *testing.T) {
 		{"a long s that is escaped is refused", `{"i\u017fs":"x"}`, `"i\u017fs" "iss"`},
 		{"a Kelvin sign is refused", `{"` + "\u212a" + `id":"x"}`, `"\u212aid" "kid"`},
 		{"a variant of a long name is refused", `{"Email_Verified":true}`, `"Email_Verified" "email_verified"`},
+		{"a variant of a name with a capital is refused", `{"naMe":1}`, `"naMe" "Name"`},
+		{"a variant of a name outside ASCII is refused", `{"GRÖSSE":1,"GRÖẞE":1}`, `"GR\u00d6\u1e9eE" "gr\u00f6\u00dfe"`},
 		{"a variant of both of two names is refused", `{"NAME":1}`, `"NAME" `},
 	}
 	for _, tt := range tests {
@@ -278,7 +280,7 @@ func TestCheckCase(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			err = strictjson.CheckCase(obj, names...)
+			err = names.Check(obj)
 			if tt.want == "" {
 				if err != nil {
 					t.Error(err)
