@@ -31,6 +31,13 @@ const (
 	Malformed   Kind = "malformed"    // an invalid response or URL
 )
 
+// The IDs that callers distinguish.
+const (
+	NotTLS             = "tls.not_spoken" // the server does not speak TLS at this address
+	CertificateHost    = "tls.host"       // the certificate is for another host
+	CertificateExpired = "tls.expired"
+)
+
 // Error is a failed request to a provider. Its text is one line without queries, bodies,
 // header values or anything else that may be secret.
 //
@@ -131,13 +138,13 @@ func explainTLS(err error) (id, detail string) {
 	case errors.As(err, &unknown):
 		return "tls.unknown_authority", "tls: certificate signed by unknown authority"
 	case errors.As(err, &hostname):
-		return "tls.host", "tls: certificate is for another host"
+		return CertificateHost, "tls: certificate is for another host"
 	case errors.As(err, &invalid) && invalid.Reason == x509.Expired:
-		return "tls.expired", "tls: certificate has expired or is not yet valid"
+		return CertificateExpired, "tls: certificate has expired or is not yet valid"
 	case errors.As(err, &invalid), errors.As(err, &verify):
 		return "tls.invalid", "tls: certificate cannot be verified"
 	case errors.Is(err, http.ErrSchemeMismatch), errors.As(err, &record):
-		return "tls.not_spoken", "tls: the server does not speak TLS here"
+		return NotTLS, "tls: the server does not speak TLS here"
 	case errors.As(err, &op) && (op.Op == "remote error" || op.Op == "local error"):
 		return "tls.alert", op.Err.Error() // one of crypto/tls's alerts: "tls: handshake failure"
 	}

@@ -157,12 +157,12 @@ func (c *Client) unreachable(op string, err error) *Error {
 func certificate(f *fetch.Error) (id, reason, fix string) {
 	reason = "the provider's certificate is not trusted: " + strings.TrimPrefix(f.Detail, "tls: ")
 	switch f.ID {
-	case "tls.not_spoken":
+	case fetch.NotTLS:
 		return "http.no_tls", "the provider's address does not support https",
 			"use http (only for loopback and development), or the port that serves https"
-	case "tls.host":
+	case fetch.CertificateHost:
 		return "http.certificate_host", reason, "use the host name of the certificate in Issuer and the endpoints"
-	case "tls.expired":
+	case fetch.CertificateExpired:
 		return "http.certificate_expired", reason, "have the provider's certificate renewed, and check this machine's clock"
 	}
 	return "http.certificate", reason, "set Options.HTTPClient with RootCAs for a private certificate authority"

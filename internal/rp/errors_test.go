@@ -239,7 +239,7 @@ func TestReasonsAreThoseOfTheSources(t *testing.T) {
 		file := must(parser.ParseFile(token.NewFileSet(), name, nil, parser.SkipObjectResolution))
 		ast.Inspect(file, func(n ast.Node) bool {
 			if lit, ok := n.(*ast.BasicLit); ok && lit.Kind == token.STRING {
-				if text := must(strconv.Unquote(lit.Value)); form.MatchString(text) && !strings.HasPrefix(text, string(fetch.TLS)+".") {
+				if text := must(strconv.Unquote(lit.Value)); form.MatchString(text) {
 					found[text] = true
 				}
 			}
