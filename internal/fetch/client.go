@@ -57,8 +57,8 @@ func DialsTLS(base *http.Client) bool {
 	if base == nil {
 		return false
 	}
-	t, ok := base.Transport.(*http.Transport)
-	if !ok || t == nil {
+	t, _ := base.Transport.(*http.Transport)
+	if t == nil {
 		return false
 	}
 	//lint:ignore SA1019 deprecated, and still called

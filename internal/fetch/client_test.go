@@ -5,6 +5,7 @@ import (
 	"crypto/tls"
 	"errors"
 	"io"
+	"net"
 	"net/http"
 	"net/http/cookiejar"
 	"net/http/httptest"
@@ -264,6 +265,26 @@ func TestTheTimerEndsWithTheAnswer(t *testing.T) {
 		_, _ = get(t, base, "https://idp.example/")
 		if ctx.Err() != context.Canceled {
 			t.Errorf("%s: the timer runs on", name)
+		}
+	}
+}
+
+func TestDialsTLS(t *testing.T) {
+	dial := func(context.Context, string, string) (net.Conn, error) { return nil, errors.New("down") }
+	for name, tt := range map[string]struct {
+		base *http.Client
+		want bool
+	}{
+		"no client":             {nil, false},
+		"no transport":          {&http.Client{}, false},
+		"a nil transport":       {&http.Client{Transport: (*http.Transport)(nil)}, false},
+		"another round tripper": {&http.Client{Transport: roundTripper(nil)}, false},
+		"a transport":           {&http.Client{Transport: &http.Transport{DialContext: dial}}, false},
+		"with DialTLSContext":   {&http.Client{Transport: &http.Transport{DialTLSContext: dial}}, true},
+		"with DialTLS":          {&http.Client{Transport: &http.Transport{DialTLS: func(string, string) (net.Conn, error) { return nil, nil }}}, true}, //lint:ignore SA1019 deprecated, and still called
+	} {
+		if got := fetch.DialsTLS(tt.base); got != tt.want {
+			t.Errorf("%s: %v", name, got)
 		}
 	}
 }

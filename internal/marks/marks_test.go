@@ -272,6 +272,20 @@ func TestTableWaitsForBothClocks(t *testing.T) {
 	}
 }
 
+// The same, in a table in which keys are only spent.
+func TestSpentKeysWaitForBothClocks(t *testing.T) {
+	t.Parallel()
+	table, spent := marks.New(1<<20), key(1)
+	at := func(n int64) marks.Now { return marks.Now{Wall: time.Unix(1_000_000+n, 0), Run: 50} }
+	table.Spend(spent, time.Hour, at(0))
+	for n := range uint64(256) {
+		table.Spend(key(1000+n), time.Second, at(86400))
+	}
+	if first, _ := table.Spend(spent, time.Hour, at(0)); first {
+		t.Error("after the clock is set back, a spent key can be spent again")
+	}
+}
+
 // A part is swept at most once a minute by the faster clock: otherwise a full table would sweep
 // all parts at every write that finds no room.
 func TestPartsAreSweptOnceAMinuteByTheFasterClock(t *testing.T) {

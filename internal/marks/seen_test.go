@@ -29,6 +29,25 @@ func TestSeenRemembersTheHighestNumber(t *testing.T) {
 	}
 }
 
+// Keys are compared as a whole, even if they are in one part, or would have the same slot.
+func TestSeenOfKeysThatShareAHalf(t *testing.T) {
+	key := seenKey()
+	first, second := key, key
+	first[7]++  // not the byte that selects the part
+	second[8]++ // the lowest byte of the half that selects the slot
+	s := marks.NewSeen(10)
+	s.Put(key, 1, 0)
+	for i, other := range [][16]byte{first, second} {
+		if at := s.At(other); at != 0 {
+			t.Errorf("key %d has %d", i, at)
+		}
+		s.Put(other, int64(i)+2, 0)
+	}
+	if s.Len() != 3 || s.At(key) != 1 || s.At(first) != 2 || s.At(second) != 3 {
+		t.Errorf("%d keys, with %d, %d, %d", s.Len(), s.At(key), s.At(first), s.At(second))
+	}
+}
+
 func TestSeenHasALimit(t *testing.T) {
 	s := marks.NewSeen(1000)
 	var kept [][16]byte
@@ -46,7 +65,9 @@ func TestSeenHasALimit(t *testing.T) {
 		t.Errorf("there is room above the limit: %d keys", s.Len())
 	}
 	for range 1000 {
-		s.Put(seenKey(), 30, 15) // removes the entries below 15 in its part
+		if !s.Put(seenKey(), 30, 15) && s.Len() < 1000 { // removes the entries below 15 in its part
+			t.Fatal("there is no room although entries were removed")
+		}
 	}
 	if s.Len() > 1000 || s.At(kept[0]) != 20 {
 		t.Errorf("%d keys, and the one that was renewed has %d", s.Len(), s.At(kept[0]))

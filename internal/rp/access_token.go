@@ -49,13 +49,10 @@ func accessTokenFault(id, reason, fix string) *Error {
 	return invalidToken(fault(id, reason, fix, nil))
 }
 
-// invalidToken converts the error of a JWT into that of an access token.
-func invalidToken(err error) *Error {
-	e := *err.(*Error)
-	if e.Code == "" {
-		e.Code, e.Op = InvalidToken, "verify access token"
-	}
-	return &e
+// invalidToken completes the error of a check.
+func invalidToken(e *Error) *Error {
+	e.Code, e.Op = InvalidToken, "verify access token"
+	return e
 }
 
 // IssuedBy reports whether the token names this provider as its issuer.
@@ -347,7 +344,7 @@ func (u *UnverifiedToken) read(raw []byte) *AccessToken {
 		return ""
 	}
 	t := &AccessToken{Raw: raw, Claims: claims, Issuer: text("iss"), Subject: text("sub"), SID: text("sid"), ACR: text("acr"), Scopes: scopesOf(claims), ClientID: text(clientClaims...), IssuedAt: u.iat, Expiry: u.exp}
-	if at, ok := strictjson.NumericDate(claims["auth_time"]); ok && at.Unix() > 0 { // 0 is unknown
+	if at, _ := strictjson.NumericDate(claims["auth_time"]); at.Unix() > 0 { // 0 is unknown
 		t.AuthTime = at
 	}
 	username := text("preferred_username")
@@ -396,7 +393,7 @@ func (t *AccessToken) isProgram(idtyp string, gty any) bool {
 // versions write into jti: "trrtcc:…". At other providers users choose their user names.
 // https://github.com/keycloak/keycloak/blob/main/services/src/main/java/org/keycloak/protocol/oidc/encode/DefaultTokenContextEncoderProvider.java
 func (t *AccessToken) isServiceAccount(typ, jti, username string) bool {
-	if typ != "Bearer" || t.ClientID == "" {
+	if typ != "Bearer" {
 		return false
 	}
 	context, _, found := strings.Cut(jti, ":")

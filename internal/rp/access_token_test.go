@@ -1,6 +1,8 @@
 package rp_test
 
 import (
+	"context"
+	"errors"
 	"fmt"
 	"net/http"
 	"reflect"
@@ -66,6 +68,65 @@ func TestAccessToken(t *testing.T) {
 	}
 }
 
+// 0 is how some providers write that the time is unknown.
+func TestAuthTimeOfAnAccessToken(t *testing.T) {
+	p := newProvider(t)
+	c := p.client(forTokens)
+	for _, at := range []any{0, -1, "noon", nil} {
+		got, err := verify(t, c, p.accessToken(nil, claims{"auth_time": at}))
+		if err != nil || !got.AuthTime.IsZero() {
+			t.Errorf("auth_time %v: %+v, %v", at, got, err)
+		}
+	}
+}
+
+// Some providers publish the keys of several issuers, and name the issuer in each key.
+func TestAccessTokenOfAnotherKeysIssuer(t *testing.T) {
+	p := newProvider(t)
+	const ours, theirs = "https://tenants.example/a", "https://tenants.example/b"
+	c := p.client(forTokens, func(cfg *rp.Config) {
+		cfg.TokenIssuer = func(claims map[string]any) (string, error) { return claims["iss"].(string), nil }
+	})
+	p.keys = []any{edit(rsaKey().jwk(), claims{"issuer": ours})}
+	if _, err := verify(t, c, p.accessToken(nil, claims{"iss": ours})); err != nil {
+		t.Error(err)
+	}
+	_, err := verify(t, c, p.accessToken(nil, claims{"iss": theirs}))
+	wantError(t, err, rp.InvalidToken, "jwt.key_issuer")
+}
+
+// Anyone can send a token. The first one may have a wrong signature, metadata or keys may be
+// missing, and valid tokens cause no request even if the keys are old.
+func TestKeysForAccessTokens(t *testing.T) {
+	p := newProvider(t)
+	forged := func() string {
+		return otherRSA().sign(claims{"alg": p.signer.alg, "kid": p.signer.kid, "typ": "at+jwt"}, p.accessClaims())
+	}
+	c := p.client(forTokens)
+	_, err := verify(t, c, forged())
+	wantError(t, err, rp.InvalidToken, "jwt.signature")
+	asked := func() int { return len(p.requests(pathKeys)) }
+	before := asked()
+	_, err = verify(t, c, forged())
+	wantError(t, err, rp.InvalidToken, "jwt.signature")
+	p.clock.add(31 * time.Second)
+	if _, err := verify(t, c, p.accessToken(nil, nil)); err != nil {
+		t.Error(err)
+	}
+	if n := asked() - before; n != 0 {
+		t.Errorf("%d requests for keys", n)
+	}
+	_, err = verify(t, c, forged())
+	wantError(t, err, rp.InvalidToken, "jwt.signature")
+	if n := asked() - before; n != 1 {
+		t.Errorf("%d requests for keys that are older than 30 s", n)
+	}
+
+	p.on(pathDiscovery, answering(http.StatusServiceUnavailable, "text/html", ""))
+	_, err = verify(t, p.client(forTokens), p.accessToken(nil, nil))
+	wantError(t, err, rp.ProviderUnavailable, "http.status")
+}
+
 // Headers of verified tokens are cached: a header is accepted if it was before, and each header
 // has its own result.
 func TestAccessTokenHeaders(t *testing.T) {
@@ -114,6 +175,7 @@ func TestAccessTokens(t *testing.T) {
 		{"events", untyped, claims{"events": claims{event: claims{}}}, "access_token.kind"},
 		{"the nonce of a typed access token", nil, claims{"nonce": "n"}, ""},
 		{"Keycloak's Bearer", untyped, claims{"typ": "Bearer"}, ""},
+		{"its typ, only in the claims", untyped, claims{"typ": "at+jwt"}, ""},
 		{"Keycloak's ID", untyped, claims{"typ": "ID"}, "access_token.kind"},
 		{"Keycloak's Refresh", untyped, claims{"typ": "Refresh"}, "access_token.kind"},
 		{"Keycloak's Offline", untyped, claims{"typ": "Offline"}, "access_token.kind"},
@@ -172,6 +234,7 @@ func TestAccessTokens(t *testing.T) {
 	header := fmt.Sprintf(`{"alg":%q,"kid":%q,"typ":"at+jwt"}`, p.signer.alg, p.signer.kid)
 	for _, test := range []struct{ name, token, id string }{
 		{"opaque", "opaque", "jwt.malformed"},
+		{"opaque, and longer than 64 KB", strings.Repeat("x", 65<<10), "jwt.malformed"},
 		{"five parts", good + ".x.y", "jwt.malformed"},
 		{"not base64url", parts[0] + "." + parts[1] + ".+/+/", "jwt.malformed"},
 		{"another token's signature", parts[0] + "." + parts[1] + "." + strings.Split(p.accessToken(nil, claims{"jti": "2"}), ".")[2], "jwt.signature"},
@@ -214,6 +277,10 @@ func TestProgramsAreTold(t *testing.T) {
 		"Keycloak's person":               {claims{"typ": "Bearer", "jti": "onrtac:5f0c", "preferred_username": "ann"}, false, "cli"},
 		"a person who is called like one": {claims{"client_id": "app", "preferred_username": "service-account-app"}, false, "app"},
 		"a person called like Keycloak's": {claims{"typ": "Bearer", "client_id": "app", "preferred_username": "service-account-app", "sid": "s1d"}, false, "app"},
+		"the same, of an older version":   {claims{"typ": "Bearer", "client_id": "app", "preferred_username": "service-account-app", "session_state": "s1d"}, false, "app"},
+		"the same, with auth_time alone":  {claims{"typ": "Bearer", "client_id": "app", "preferred_username": "service-account-app", "auth_time": p.clock.unix(-time.Hour)}, false, "app"},
+		"a jti that ends like a grant":    {claims{"typ": "Bearer", "jti": "trrtcc"}, false, "cli"},
+		"a jti with a longer beginning":   {claims{"typ": "Bearer", "jti": "xtrrtcc:5f0c"}, false, "cli"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			got, err := verify(t, c, p.accessToken(nil, test.claims))
@@ -258,8 +325,10 @@ func TestSubjectOfOkta(t *testing.T) {
 		claims claims
 		want   string
 	}{
-		"Okta's":     {claims{"client_id": absent, "cid": "app", "uid": "00u1", "sub": "ann@kvarnbygd.example", "jti": "AT.1"}, "00u1"},
-		"not Okta's": {claims{"uid": "00u1", "cid": "app"}, "ann"},
+		"Okta's":                {claims{"client_id": absent, "cid": "app", "uid": "00u1", "sub": "ann@kvarnbygd.example", "jti": "AT.1"}, "00u1"},
+		"not Okta's":            {claims{"uid": "00u1", "cid": "app"}, "ann"},
+		"its jti, and no cid":   {claims{"uid": "00u1", "jti": "AT.1"}, "ann"},
+		"Okta's, without a uid": {claims{"cid": "app", "jti": "AT.1"}, "ann"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			got, err := verify(t, c, p.accessToken(nil, test.claims))
@@ -352,6 +421,8 @@ func TestIntrospections(t *testing.T) {
 		{"bound to a key", claims{"cnf": claims{"jkt": "k"}}, "access_token.bound"},
 		{"an ID token's nonce", claims{"nonce": "n"}, "access_token.kind"},
 		{"token_type Bearer", claims{"token_type": "Bearer"}, ""},
+		{"token_type of RFC 8693", claims{"token_type": "access_token"}, ""},
+		{"members that are null", claims{"cnf": nil, "token_use": nil, "nbf": nil, "username": nil}, ""},
 		{"token_type DPoP", claims{"token_type": "DPoP"}, "access_token.kind"},
 		{"token_type of a refresh token", claims{"token_type": "refresh_token"}, "access_token.kind"},
 		{"token_type is not text", claims{"token_type": 1}, "access_token.kind"},
@@ -374,6 +445,21 @@ func TestIntrospections(t *testing.T) {
 			wantError(t, err, rp.InvalidToken, test.id)
 		})
 	}
+	const sts = "http://sts.example/adfs/services/trust"
+	answer := edit(p.accessClaims(), claims{"active": true, "iss": sts})
+	p.on(pathIntrospect, func(w http.ResponseWriter, _ *http.Request) { writeJSON(w, answer) })
+	other := p.client(p.withIntrospection, func(cfg *rp.Config) {
+		cfg.TokenIssuer = func(map[string]any) (string, error) { return sts, nil }
+	})
+	if got, err := other.Introspect(t.Context(), "opaque"); err != nil || got.Issuer != sts {
+		t.Errorf("with TokenIssuer: %+v, %v", got, err)
+	}
+	down := p.client(p.withIntrospection, func(cfg *rp.Config) {
+		cfg.ClientSecret, cfg.ClientSecretFunc = "", func(context.Context) (string, error) { return "", errors.New("no key") }
+	})
+	if _, err := down.Introspect(t.Context(), "opaque"); err == nil {
+		t.Error("the token was introspected without the client's authentication")
+	}
 	p.on(pathIntrospect, answering(http.StatusOK, "application/token-introspection+jwt", "a.b.c"))
 	_, err := c.Introspect(t.Context(), "opaque")
 	wantError(t, err, rp.ProviderUnavailable, "introspection.json")
@@ -386,4 +472,8 @@ func TestIntrospections(t *testing.T) {
 	_, err = lacking.Introspect(t.Context(), "opaque")
 	wantError(t, err, rp.ProviderMisconfigured, "introspection.endpoint")
 	wantFindings(t, lacking.Diagnose(t.Context()), "introspection.endpoint", "diagnose.loopback")
+
+	p.on(pathDiscovery, answering(http.StatusServiceUnavailable, "text/html", ""))
+	_, err = p.client(p.withIntrospection).Introspect(t.Context(), "opaque")
+	wantError(t, err, rp.ProviderUnavailable, "http.status")
 }

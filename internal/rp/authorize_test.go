@@ -4,6 +4,7 @@ import (
 	"crypto/sha256"
 	"net/url"
 	"reflect"
+	"slices"
 	"strings"
 	"testing"
 
@@ -118,6 +119,30 @@ func TestParamsThatAreTheProtocolsOwn(t *testing.T) {
 	for name, want := range map[string]bool{"grant_type": true, "code": true, "code_verifier": true, "state": false, "Code": false, "": false} {
 		if rp.TokenParam(name) != want {
 			t.Errorf("TokenParam(%q) is %v", name, !want)
+		}
+	}
+}
+
+// Scopes of one request come after the configured ones, each once, and resources (RFC 8707) after
+// those in the endpoint's query.
+func TestScopesAndResourcesOfARequest(t *testing.T) {
+	p := newProvider(t)
+	const one, two = "https://one.example/", "https://two.example/"
+	p.doc = map[string]any{"authorization_endpoint": p.URL + pathAuthorize + "?resource=" + url.QueryEscape(one)}
+	c := p.client(func(cfg *rp.Config) { cfg.Resources = []string{one, two} })
+	for scopes, want := range map[string]string{"": "openid email", "files": "openid email files", "email files openid": "openid email files"} {
+		r := theRequest()
+		r.Scopes = strings.Fields(scopes)
+		address, _, err := c.AuthorizationURL(t.Context(), r, nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		u, err := url.Parse(address)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if q := u.Query(); q.Get("scope") != want || !slices.Equal(q["resource"], []string{one, two}) {
+			t.Errorf("%q: scope %q, resource %q", scopes, q.Get("scope"), q["resource"])
 		}
 	}
 }

@@ -119,7 +119,7 @@ var reasons = map[string][]rp.Code{
 	"jwt.expired":             {rp.IDTokenInvalid, rp.LogoutTokenInvalid, rp.UserinfoInvalid, rp.InvalidToken},
 	"jwt.exp":                 {rp.IDTokenInvalid, rp.LogoutTokenInvalid, rp.UserinfoInvalid, rp.InvalidToken},
 	"jwt.nbf":                 {rp.IDTokenInvalid, rp.LogoutTokenInvalid, rp.UserinfoInvalid, rp.InvalidToken},
-	"jwt.key_issuer":          {rp.IDTokenInvalid},
+	"jwt.key_issuer":          {rp.IDTokenInvalid, rp.InvalidToken},
 	"jwt.issuer":              {rp.IDTokenInvalid, rp.LogoutTokenInvalid, rp.UserinfoInvalid, rp.InvalidToken},
 	"jwt.issuer_missing":      {rp.IDTokenInvalid, rp.LogoutTokenInvalid, rp.UserinfoInvalid, rp.InvalidToken},
 	"jwt.issuer_not_admitted": {rp.IDTokenInvalid},
