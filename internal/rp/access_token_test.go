@@ -366,7 +366,7 @@ func TestScopesOfAnAccessToken(t *testing.T) {
 // A resource server knows no client, and needs nothing of the metadata but the keys.
 func TestResourceServer(t *testing.T) {
 	p := newProvider(t)
-	p.doc = claims{"authorization_endpoint": "urn:kubernetes:programmatic_authorization", "token_endpoint": absent}
+	p.doc = claims{"authorization_endpoint": "urn:kubernetes:programmatic_authorization", "token_endpoint": absent, "token_endpoint_auth_methods_supported": []string{"tls_client_auth"}}
 	server := func(cfg *rp.Config) {
 		cfg.ClientID, cfg.ClientSecret, cfg.RedirectURI, cfg.Audience = "", "", "", theAudience
 	}
@@ -396,6 +396,27 @@ func TestIntrospect(t *testing.T) {
 	asked := p.requests(pathIntrospect)[0]
 	if asked.form.Get("token") != "opaque" || asked.form.Get("token_type_hint") != "access_token" || asked.authorization == "" {
 		t.Errorf("the request is %+v", asked)
+	}
+}
+
+// A client that takes over the metadata of another needs no request for the endpoints.
+func TestEndpointsOfTokensAreTakenOver(t *testing.T) {
+	p := newProvider(t)
+	p.doc = claims{"introspection_endpoint": p.URL + pathIntrospect, "revocation_endpoint": p.URL + pathRevoke}
+	answer := edit(p.accessClaims(), claims{"active": true})
+	p.on(pathIntrospect, func(w http.ResponseWriter, _ *http.Request) { writeJSON(w, answer) })
+	p.on(pathRevoke, answering(http.StatusOK, "text/plain", ""))
+	before := p.client(forTokens)
+	if err := before.Discover(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	p.on(pathDiscovery, answering(http.StatusServiceUnavailable, "text/html", ""))
+	c := rp.New(p.config(forTokens, func(cfg *rp.Config) { cfg.Introspect = true }), before)
+	if _, err := c.Introspect(t.Context(), "opaque"); err != nil {
+		t.Error(err)
+	}
+	if err := c.Revoke(t.Context(), theRefresh); err != nil || len(p.requests(pathRevoke)) != 1 {
+		t.Errorf("%d requests, %v", len(p.requests(pathRevoke)), err)
 	}
 }
 

@@ -2,11 +2,15 @@ package rp_test
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
+	"io"
 	"maps"
 	"net/http"
 	"slices"
+	"strconv"
 	"testing"
+	"time"
 
 	"golang.org/x/oauth2"
 
@@ -35,6 +39,7 @@ func TestIdentify(t *testing.T) {
 		"no ID token":                       {nil, true, nil, []string{"name", "sub"}, true, 1},
 		"no ID token, and never":            {func(_ *provider, cfg *rp.Config) { cfg.Userinfo = "never" }, true, nil, nil, true, 0},
 		"no ID token and an outage":         {func(p *provider, _ *rp.Config) { down(p) }, true, nil, nil, true, 1},
+		"a null in the userinfo":            {func(p *provider, _ *rp.Config) { p.info["name"], p.info["locale"] = "Ann", nil }, true, token, []string{"department", "iss", "name", "sub"}, false, 1},
 		"no refresh":                        {nil, false, nil, []string{"name", "sub"}, true, 1},
 		"plain OAuth 2.0":                   {func(p *provider, cfg *rp.Config) { p.plain(cfg) }, false, nil, []string{"iss", "name", "sub"}, false, 1},
 		"plain OAuth 2.0, and an outage":    {func(p *provider, cfg *rp.Config) { p.plain(cfg); down(p) }, true, nil, nil, true, 1},
@@ -64,6 +69,22 @@ func TestIdentify(t *testing.T) {
 				t.Errorf("%d requests", n)
 			}
 		})
+	}
+}
+
+// The claims about the session come from the ID token, and userinfo may be a JWT.
+func TestIdentifyReadsTheSession(t *testing.T) {
+	p := newProvider(t)
+	at := p.clock.Now().Add(-time.Hour).Truncate(time.Second)
+	token := map[string]any{"sub": theSubject, "iss": p.URL, "acr": "mfa", "auth_time": json.Number(strconv.FormatInt(at.Unix(), 10))}
+	p.on(pathUserinfo, func(w http.ResponseWriter, _ *http.Request) {
+		w.Header().Set("Content-Type", "application/jwt")
+		_, _ = io.WriteString(w, p.signer.sign(claims{"alg": p.signer.alg, "kid": p.signer.kid}, claims{"iss": p.URL, "aud": theClient, "sub": theSubject, "name": "Ann"}))
+	})
+	id, err := p.client(func(cfg *rp.Config) { cfg.Userinfo = "always" }).Identify(t.Context(),
+		rp.IdentifyRequest{Token: &oauth2.Token{AccessToken: theAccess}, Refreshed: true, Claims: token, Earlier: rp.Earlier{Issuer: p.URL, Subject: theSubject}})
+	if err != nil || id.ACR != "mfa" || !id.AuthTime.Equal(at) || id.Claims["name"] != "Ann" {
+		t.Errorf("got %+v, %v", id, err)
 	}
 }
 
@@ -104,6 +125,7 @@ func TestIdentifyIsRefused(t *testing.T) {
 		}, false, rp.ProviderUnavailable, false},
 		"Profile rejects":                   {says(rp.IdentityRejected), false, rp.IdentityRejected, true},
 		"Profile rejects, after a refresh":  {says("forbidden"), true, "forbidden", true},
+		"Profile knows no such user":        {says("unauthenticated"), false, "unauthenticated", true},
 		"Profile denies":                    {says(rp.ProviderDenied), false, rp.ProviderDenied, true},
 		"Profile says that the API is down": {says(rp.ProviderUnavailable), true, rp.ProviderUnavailable, false},
 		"a profile that cannot be read": {func(p *provider, cfg *rp.Config) {

@@ -481,7 +481,8 @@ func TestUnusedEndpoints(t *testing.T) {
 		name   string
 		change func(*rp.Config)
 		amend  bool // the fix asks for a change
-	}{{"end_session_endpoint", func(*rp.Config) {}, true}, {"end_session_endpoint", local, false}, {"end_session_endpoint", elsewhere, false}, {"userinfo_endpoint", never, false}, {"userinfo_endpoint", profile, false}} {
+	}{{"end_session_endpoint", func(*rp.Config) {}, true}, {"end_session_endpoint", local, false}, {"end_session_endpoint", elsewhere, false}, {"userinfo_endpoint", never, false}, {"userinfo_endpoint", profile, false},
+		{"revocation_endpoint", local, true}, {"introspection_endpoint", local, true}} {
 		for _, address := range malformedEndpoints {
 			p.doc, p.warned = map[string]any{tt.name: address}, nil
 			c := p.client(tt.change)

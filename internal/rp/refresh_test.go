@@ -88,6 +88,18 @@ func TestRefresh(t *testing.T) {
 	}
 }
 
+// With HS256 the client secret verifies the response, so that no keys are needed.
+func TestRefreshWithHS256NeedsNoKeys(t *testing.T) {
+	p := newProvider(t)
+	p.on(pathKeys, answering(http.StatusServiceUnavailable, "text/html", ""))
+	p.skipped, p.answer = true, map[string]any{}
+	if _, _, err := p.refresh(p.client(func(cfg *rp.Config) { cfg.Quirks.HS256 = true }), rp.RefreshRequest{}); err != nil {
+		t.Error(err)
+	}
+	_, err := p.client().Refresh(t.Context(), rp.RefreshRequest{RefreshToken: theRefresh})
+	wantError(t, err, rp.ProviderUnavailable, "http.status")
+}
+
 // RFC 6749, 5.2, and non-standard codes of some providers.
 func TestRefreshIsRefused(t *testing.T) {
 	for _, test := range []struct {

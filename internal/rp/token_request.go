@@ -54,7 +54,7 @@ type authentication struct {
 // authenticate returns the client authentication: by secret (RFC 6749, 2.3.1), by assertion (RFC
 // 7523, section 2.2), or only the client ID of a public client (3.2.1).
 func (c *Client) authenticate(ctx context.Context, m *metadata) (authentication, error) {
-	if m.authMethod == PrivateKeyJWT && c.cfg.PrivateKey != nil {
+	if c.cfg.PrivateKey != nil { // only with PrivateKeyJWT
 		assertion, err := c.assertion(m)
 		return c.asserting(assertion), err
 	}
