@@ -62,7 +62,7 @@ func (a *Auth) byToken(c *gin.Context, g *registry, now time.Time) (*opened, err
 	b := g.bearers.find(raw, now)
 	if b == nil {
 		open := a.open
-		if a.cfg.Hooks.OnToken != nil || g.tokens.introspect != nil { // called once for all concurrent requests
+		if a.cfg.Hooks.OnToken != nil { // called once for all concurrent requests; so is an introspection
 			open = a.openOnce
 		}
 		if b, err = open(c, g, raw, now); err != nil {
@@ -77,10 +77,8 @@ func (a *Auth) byToken(c *gin.Context, g *registry, now time.Time) (*opened, err
 		return nil, err
 	}
 	if b.opened.revoked(marks) {
-		refused := &Error{Code: ErrInvalidToken, ID: "bearer.revoked", Op: "verify access token", Provider: b.opened.user.Provider,
+		return nil, &Error{Code: ErrInvalidToken, ID: "bearer.revoked", Op: "verify access token", Provider: b.opened.user.Provider,
 			Reason: "the user has signed out everywhere, or at the provider, since the token was issued", Fix: "have the client get a new token"}
-		g.bearers.put(&bearer{token: b.token, refused: refused, notBefore: b.notBefore, until: b.until})
-		return nil, refused
 	}
 	return b.opened, nil
 }

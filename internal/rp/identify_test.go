@@ -100,6 +100,15 @@ func TestIdentifyIsRefused(t *testing.T) {
 	answers := func(status int) func(*provider, *rp.Config) {
 		return func(p *provider, _ *rp.Config) { p.on(pathUserinfo, answering(status, "application/json", "{}")) }
 	}
+	asks := func(p *provider, cfg *rp.Config) {
+		cfg.Profile = func(_ context.Context, client *http.Client, _ *oauth2.Token) (map[string]any, error) {
+			resp, err := client.Get(p.URL + pathUserinfo)
+			if err == nil {
+				resp.Body.Close()
+			}
+			return nil, errors.New("no profile")
+		}
+	}
 	for name, test := range map[string]struct {
 		edit      func(p *provider, cfg *rp.Config)
 		refreshed bool
@@ -108,16 +117,8 @@ func TestIdentifyIsRefused(t *testing.T) {
 	}{
 		"401": {answers(401), false, rp.ProviderUnavailable, true}, "403": {answers(403), false, rp.ProviderUnavailable, false},
 		"404": {answers(404), false, rp.ProviderUnavailable, false}, "500": {answers(500), false, rp.ProviderUnavailable, false},
-		"401 to Profile": {func(p *provider, cfg *rp.Config) {
-			answers(401)(p, cfg)
-			cfg.Profile = func(_ context.Context, client *http.Client, _ *oauth2.Token) (map[string]any, error) {
-				resp, err := client.Get(p.URL + pathUserinfo)
-				if err == nil {
-					resp.Body.Close()
-				}
-				return nil, errors.New("no profile")
-			}
-		}, false, rp.ProviderUnavailable, true},
+		"401 to Profile": {func(p *provider, cfg *rp.Config) { answers(401)(p, cfg); asks(p, cfg) }, false, rp.ProviderUnavailable, true},
+		"403 to Profile": {func(p *provider, cfg *rp.Config) { answers(403)(p, cfg); asks(p, cfg) }, false, rp.ProviderUnavailable, false},
 		"Profile fails": {func(_ *provider, cfg *rp.Config) {
 			cfg.Profile = func(context.Context, *http.Client, *oauth2.Token) (map[string]any, error) {
 				return nil, errors.New("no profile")

@@ -1435,6 +1435,73 @@ func TestBearerAProviderThatIsDownIsLeftAlone(t *testing.T) {
 	}
 }
 
+// Without its revocations a token is not accepted, even if it was before.
+func TestBearerTheRevocationsFail(t *testing.T) {
+	store := new(sitetest.BrokenRevocations)
+	b := newBearing(t, func(_ *sitetest.Site, o *ginauth.Options) { o.Revocations = store })
+	token := b.token("read")
+	b.get(t, "/read", token).admits(t)
+	store.Broken.Store(true)
+	for _, token := range []string{token, b.token("read", "write")} {
+		if a := b.get(t, "/read", token); a.status != http.StatusServiceUnavailable || a.user != nil || !strings.Contains(a.text, string(ginauth.ErrStoreUnavailable)) {
+			t.Errorf("%d %s", a.status, a.text)
+		}
+	}
+	store.Broken.Store(false)
+	b.get(t, "/read", token).admits(t)
+}
+
+// LoadUser makes no request to the provider for a token that it does not accept.
+func TestBearerLoadUserIntrospectsNothing(t *testing.T) {
+	b := newBearing(t, introspecting)
+	if a := b.get(t, "/load", b.opaque(nil)); a.status != http.StatusOK || a.user != nil {
+		t.Errorf("%d %s", a.status, a.text)
+	}
+	if n := b.IDP.Count(authtest.Introspect); n != 0 {
+		t.Errorf("%d introspections", n)
+	}
+}
+
+// Each malformed request has an error of its own.
+func TestBearerMalformedRequests(t *testing.T) {
+	for id, test := range map[string]struct {
+		path  string
+		lines []string
+	}{
+		"bearer.several":   {"/read", []string{"Bearer a", "Bearer b"}},
+		"bearer.query":     {"/read?access_token=a", nil},
+		"bearer.too_long":  {"/read", []string{"Bearer " + strings.Repeat("a", 64<<10)}},
+		"bearer.malformed": {"/read", []string{"Bearer a b"}},
+	} {
+		b := newBearing(t, nil)
+		r := httptest.NewRequest("GET", b.URL+test.path, nil)
+		r.Header["Authorization"] = test.lines
+		w := httptest.NewRecorder()
+		b.Engine.ServeHTTP(w, r)
+		if w.Code != http.StatusBadRequest {
+			t.Errorf("%s: %d %s", id, w.Code, w.Body)
+		}
+		sitetest.WantID(t, b.Logs.String(), id)
+	}
+}
+
+// An application that accepts no tokens ignores the header, also where a handler changes the
+// session.
+func TestBearerIsIgnoredWhereNoTokensAreAccepted(t *testing.T) {
+	s := sitetest.New(t, nil)
+	s.Engine.POST("/update", s.Auth.RequireAuth(), func(c *gin.Context) {
+		if err := s.Auth.Update(c, func(u *ginauth.User) { u.Name = "Changed" }); err != nil {
+			s.Auth.Fail(c, err)
+			return
+		}
+		c.String(http.StatusOK, ginauth.CurrentUser(c).Name)
+	})
+	s.SignIn()
+	if p := s.Ask("POST", "/update", "Authorization", "Bearer of-another-program", "Sec-Fetch-Site", "same-origin"); p.Status != http.StatusOK || p.Text() != "Changed" {
+		t.Errorf("%d %s", p.Status, p.Text())
+	}
+}
+
 // The pause after an outage is for unknown tokens: one that was accepted before is queried, so
 // that a token at which the provider fails keeps no user out.
 func TestBearerAnOutageDoesNotDelayAcceptedTokens(t *testing.T) {
