@@ -93,6 +93,9 @@ func (a *Auth) openOnce(c *gin.Context, g *registry, raw string, now time.Time) 
 		call, first := g.bearers.begin(raw)
 		if first {
 			defer g.bearers.end(raw, call)
+			if call.bearer = g.bearers.find(raw, now); call.bearer != nil { // the call before this one has just ended
+				return call.bearer, nil
+			}
 			call.gone = true // also after a panic
 			call.bearer, call.err = a.open(c, g, raw, now)
 			call.gone = c.Request.Context().Err() != nil
@@ -150,7 +153,7 @@ func tokenError(err error) *Error {
 	switch e.Code {
 	case ErrProviderUnavailable, ErrProviderTimeout:
 		e.status = http.StatusServiceUnavailable // a dependency of this API failed; the API is not a gateway
-	case ErrIdentityRejected, ErrUserinfoInvalid, ErrIDTokenInvalid: // the codes of sign-ins for the same claims
+	case ErrIdentityRejected: // the code of sign-ins for the same claims
 		e.Code = ErrInvalidToken
 	}
 	return e

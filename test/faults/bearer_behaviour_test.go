@@ -9,6 +9,7 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"runtime"
+	"slices"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -433,7 +434,7 @@ func TestBearerTokensThatAreRefusedHereAreAskedAboutOnceAMinute(t *testing.T) {
 					t.Fatal(a.text)
 				}
 			}
-			if n := b.IDP.Count(authtest.Introspect); n > 1 {
+			if n := b.IDP.Count(authtest.Introspect); n > 1 || asked != 1 {
 				t.Errorf("%d questions to the provider, %d to the hook", n, asked)
 			}
 		})
@@ -1432,6 +1433,153 @@ func TestBearerAProviderThatIsDownIsLeftAlone(t *testing.T) {
 	}
 	if n := b.IDP.Count(authtest.Introspect) - before; n > 10 {
 		t.Errorf("%d introspections at a provider that responds with 503", n)
+	}
+}
+
+// A JWT is verified once an hour, since its key may be withdrawn; a refusal, and a user whom
+// OnToken has seen, last a minute; and a failure is not remembered at all.
+func TestBearerHowLongAResultLasts(t *testing.T) {
+	var asked int
+	var answer error
+	ask := func() error { asked++; return answer }
+	verify := func(_ *sitetest.Site, o *ginauth.Options) {
+		o.Lifetime = 12 * time.Hour
+		o.Providers[0].VerifyClaims = func(map[string]any) error { return ask() }
+	}
+	onToken := func(_ *sitetest.Site, o *ginauth.Options) {
+		o.Hooks.OnToken = func(*gin.Context, *ginauth.User) error { return ask() }
+	}
+	for name, test := range map[string]struct {
+		change func(*sitetest.Site, *ginauth.Options)
+		first  error
+		status int
+		within time.Duration // in which nothing is called again
+		after  time.Duration // when it is
+	}{
+		"a user":                 {verify, nil, http.StatusOK, 59 * time.Minute, 2 * time.Minute},
+		"a refused user":         {verify, errors.New("no"), http.StatusUnauthorized, 59 * time.Second, 2 * time.Second},
+		"a user of OnToken":      {onToken, nil, http.StatusOK, 59 * time.Second, 2 * time.Second},
+		"one that it refuses":    {onToken, ginauth.ErrForbidden, http.StatusForbidden, 59 * time.Second, 2 * time.Second},
+		"an OnToken that failed": {onToken, errors.New("the database is down"), http.StatusServiceUnavailable, 0, 0},
+	} {
+		t.Run(name, func(t *testing.T) {
+			b := newBearing(t, test.change)
+			asked, answer = 0, test.first
+			token := b.IDP.AccessToken(authtest.AccessToken{Audience: theAPI, Subject: "ada", Scopes: []string{"read"}, Life: 3 * time.Hour})
+			if a := b.get(t, "/read", token); a.status != test.status || asked != 1 {
+				t.Fatalf("%d %s, %d calls", a.status, a.text, asked)
+			}
+			if b.Clock.Advance(test.within); test.within > 0 {
+				if a := b.get(t, "/read", token); a.status != test.status || asked != 1 {
+					t.Errorf("after %v: %d %s, %d calls", test.within, a.status, a.text, asked)
+				}
+			}
+			answer = nil
+			b.Clock.Advance(test.after)
+			b.get(t, "/read", token).admits(t)
+			if asked != 2 {
+				t.Errorf("%d calls", asked)
+			}
+		})
+	}
+}
+
+// RFC 7662, 2.2: exp is OPTIONAL. Such a token is introspected once a minute, too.
+func TestBearerIntrospectedWithoutExp(t *testing.T) {
+	b := newBearing(t, introspecting)
+	token := b.opaque(func(claims map[string]any) { delete(claims, "exp") })
+	for range 3 {
+		b.get(t, "/read", token).admits(t)
+		b.Clock.Advance(19 * time.Second)
+	}
+	if n := b.IDP.Count(authtest.Introspect); n != 1 {
+		t.Errorf("%d introspections in a minute", n)
+	}
+	b.Clock.Advance(5 * time.Second)
+	b.get(t, "/read", token).admits(t)
+	if n := b.IDP.Count(authtest.Introspect); n != 2 {
+		t.Errorf("%d introspections after a minute", n)
+	}
+}
+
+// The API is not a gateway: 503, whatever fails at the provider. A panic is named.
+func TestBearerTheProviderOrAFunctionFails(t *testing.T) {
+	b := newBearing(t, func(_ *sitetest.Site, o *ginauth.Options) {
+		o.HTTPClient = &http.Client{Transport: sitetest.RoundTripper(func(*http.Request) (*http.Response, error) { return nil, context.DeadlineExceeded })}
+	})
+	b.get(t, "/read", b.token("read")).is(t, http.StatusServiceUnavailable, ginauth.ErrProviderTimeout, "")
+	b = newBearing(t, func(_ *sitetest.Site, o *ginauth.Options) {
+		o.Providers[0].VerifyClaims = func(map[string]any) error { panic("a function") }
+	})
+	if a := b.get(t, "/read", b.token("read")); a.status != http.StatusInternalServerError || a.user != nil {
+		t.Errorf("%d %s", a.status, a.text)
+	}
+	sitetest.WantID(t, b.Logs.String(), "hook.panicked")
+}
+
+// awaited is a context that tells when it is waited for.
+type awaited struct {
+	context.Context
+	n *atomic.Int64
+}
+
+// Done implements context.Context.
+func (a awaited) Done() <-chan struct{} {
+	a.n.Add(1)
+	return a.Context.Done()
+}
+
+// Requests that wait for the OnToken of another one share its result, unless that one's client has
+// left, which may be why it failed.
+func TestBearerRequestsThatWaitForAnother(t *testing.T) {
+	for name, leaves := range map[string]bool{"a failure is shared": false, "a client that leaves": true} {
+		t.Run(name, func(t *testing.T) {
+			var calls atomic.Int64
+			entered, gate := make(chan struct{}), make(chan struct{})
+			b := newBearing(t, func(_ *sitetest.Site, o *ginauth.Options) {
+				o.Hooks.OnToken = func(c *gin.Context, _ *ginauth.User) error {
+					if calls.Add(1) > 1 {
+						return nil
+					}
+					close(entered)
+					select {
+					case <-gate:
+						return errors.New("the database is down")
+					case <-c.Request.Context().Done():
+						return c.Request.Context().Err()
+					}
+				}
+			})
+			token := b.token("read")
+			ask := func(ctx context.Context) int {
+				r := httptest.NewRequestWithContext(ctx, "GET", b.URL+"/read", nil)
+				r.Header.Set("Authorization", "Bearer "+token)
+				w := httptest.NewRecorder()
+				b.Engine.ServeHTTP(w, r)
+				return w.Code
+			}
+			first, leave := context.WithCancel(t.Context())
+			defer leave()
+			var wg sync.WaitGroup
+			wg.Go(func() { ask(first) })
+			<-entered
+			waiting, status := new(atomic.Int64), make([]int, 3)
+			for i := range status {
+				wg.Go(func() { status[i] = ask(awaited{t.Context(), waiting}) })
+			}
+			until(t, func() bool { return waiting.Load() >= 3 })
+			want, n := http.StatusServiceUnavailable, int64(1)
+			if leaves {
+				want, n = http.StatusOK, 2
+				leave()
+			} else {
+				close(gate)
+			}
+			wg.Wait()
+			if !slices.Equal(status, []int{want, want, want}) || calls.Load() != n {
+				t.Errorf("%d, after %d calls; want %d after %d", status, calls.Load(), want, n)
+			}
+		})
 	}
 }
 
