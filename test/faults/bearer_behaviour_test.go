@@ -1484,6 +1484,79 @@ func TestBearerHowLongAResultLasts(t *testing.T) {
 	}
 }
 
+// A token that was accepted is verified again if the clock is set back to a time before it was
+// issued.
+func TestBearerWhenTheClockIsSetBack(t *testing.T) {
+	b := newBearing(t, nil)
+	token := b.token("read")
+	b.get(t, "/read", token).admits(t)
+	b.Clock.Advance(-2 * time.Hour)
+	b.get(t, "/read", token).invalid(t)
+}
+
+// MaxAge is about when the user authenticated, not about when the token was issued, unless only
+// that is known.
+func TestBearerAuthTime(t *testing.T) {
+	b := newBearing(t, nil)
+	now := b.Clock.Now().Truncate(time.Second)
+	for name, test := range map[string]struct {
+		authTime any
+		want     time.Time
+	}{"an hour ago": {now.Add(-time.Hour).Unix(), now.Add(-time.Hour)}, "unknown": {nil, now}} {
+		a := b.get(t, "/read", b.edited(func(_, claims map[string]any) {
+			claims["iat"] = now.Unix()
+			if test.authTime != nil {
+				claims["auth_time"] = test.authTime
+			}
+		}))
+		if a.admits(t); a.user == nil || !a.user.AuthTime.Equal(test.want) {
+			t.Errorf("%s: %+v", name, a.user)
+		}
+	}
+	old := b.edited(func(_, claims map[string]any) { claims["auth_time"], claims["acr"] = now.Add(-time.Hour).Unix(), "mfa" })
+	if a := b.get(t, "/fresh", old); a.status != http.StatusUnauthorized || a.user != nil {
+		t.Errorf("%d %s", a.status, a.text)
+	}
+}
+
+// What cannot be a token (RFC 6750, 2.1) is not sent to the provider.
+func TestBearerIntrospectsOnlyTokens(t *testing.T) {
+	b := newBearing(t, introspecting)
+	for _, token := range []string{"caf\u00e9", "a,b", "a=b", "="} {
+		b.get(t, "/read", token).is(t, http.StatusBadRequest, ginauth.ErrBadRequest, "Bearer error=")
+	}
+	if n := b.IDP.Count(authtest.Introspect); n != 0 {
+		t.Errorf("%d introspections", n)
+	}
+}
+
+// OnToken is blamed for a response only if it wrote one, and its own errors keep their IDs.
+func TestBearerWhatOnTokenDid(t *testing.T) {
+	var answer error
+	b := newBearing(t, func(_ *sitetest.Site, o *ginauth.Options) {
+		o.Hooks.OnToken = func(*gin.Context, *ginauth.User) error { return answer }
+	})
+	guard := b.Auth.RequireAuth(ginauth.HasScope("read"))
+	b.Engine.GET("/written", func(c *gin.Context) { c.Writer.WriteHeaderNow() }, guard, showUser)
+	b.Engine.GET("/aborted", func(c *gin.Context) {
+		c.Abort()
+		guard(c)
+		showUser(c)
+	})
+	for _, path := range []string{"/written", "/aborted"} {
+		b.get(t, path, b.token("read")).admits(t)
+	}
+	for id, err := range map[string]error{
+		"hook.on_token_refused": ginauth.ErrForbidden, "shop.closed": &ginauth.Error{Code: ginauth.ErrForbidden, ID: "shop.closed", Reason: "closed"},
+	} {
+		answer = err
+		if a := b.get(t, "/read", b.token("read", id)); a.status != http.StatusForbidden {
+			t.Errorf("%s: %d %s", id, a.status, a.text)
+		}
+		sitetest.WantID(t, b.Logs.String(), id)
+	}
+}
+
 // RFC 7662, 2.2: exp is OPTIONAL. Such a token is introspected once a minute, too.
 func TestBearerIntrospectedWithoutExp(t *testing.T) {
 	b := newBearing(t, introspecting)
