@@ -113,14 +113,14 @@ func (a *Auth) challenge(r *http.Request, e *Error) string {
 		param("error", "invalid_token")
 	case e.Code == ErrUnauthenticated && g.takesTokens(): // 3.1: no error code without a token
 		if e.scope != "" {
-			param("scope", quotable(e.scope))
+			param("scope", e.scope)
 		}
 	case !bearer || !a.readsCredentials():
 		return ""
 	case e.Code == ErrInsufficientScope:
 		param("error", "insufficient_scope")
 		if e.scope != "" {
-			param("scope", quotable(e.scope))
+			param("scope", e.scope)
 		}
 	case e.Code == ErrBadRequest && strings.HasPrefix(e.ID, "bearer."):
 		param("error", "invalid_request")
@@ -144,12 +144,5 @@ func (a *Auth) challenge(r *http.Request, e *Error) string {
 	return "Bearer " + strings.Join(params, ", ")
 }
 
-// quotable makes a text fit for a quoted-string (RFC 9110, 5.6.4) without escapes.
-func quotable(s string) string {
-	return strings.Map(func(r rune) rune {
-		if r < 0x20 || r > 0x7e || r == '"' || r == '\\' {
-			return '?'
-		}
-		return r
-	}, s)
-}
+// quotable makes visible ASCII fit for a quoted-string (RFC 9110, 5.6.4) without escapes.
+var quotable = strings.NewReplacer(`"`, "?", `\`, "?").Replace

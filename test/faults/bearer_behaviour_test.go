@@ -1557,6 +1557,84 @@ func TestBearerWhatOnTokenDid(t *testing.T) {
 	}
 }
 
+// What is in WWW-Authenticate, and that it is only in responses that are about a bearer token.
+func TestBearerChallenges(t *testing.T) {
+	keys := func(c *gin.Context) (*ginauth.User, error) {
+		if c.GetHeader("X-API-Key") != "" {
+			return nil, ginauth.ErrInvalidToken
+		}
+		return nil, nil
+	}
+	tokens := func(*ginauth.Options) {}
+	for name, test := range map[string]struct {
+		change func(*ginauth.Options)
+		guard  []ginauth.Check
+		answer error // of the handler
+		bearer string
+		header []string
+		status int
+		want   string // with META for the address of the metadata
+	}{
+		"MaxAge alone": {tokens, []ginauth.Check{ginauth.HasScope("read"), ginauth.MaxAge(time.Minute)}, nil, "old", nil, 401, `Bearer error="insufficient_user_authentication", max_age="60", resource_metadata="META"`},
+		"ACR alone":    {tokens, []ginauth.Check{ginauth.HasScope("read"), ginauth.ACR("mfa")}, nil, "good", nil, 401, `Bearer error="insufficient_user_authentication", acr_values="mfa", resource_metadata="META"`},
+		"an ACR that does not fit into a quoted string": {tokens, []ginauth.Check{ginauth.HasScope("read"), ginauth.ACR("a\"b\\c")}, nil, "good", nil, 401,
+			`Bearer error="insufficient_user_authentication", acr_values="a?b?c", resource_metadata="META"`},
+		"a demand of the handler's own":     {tokens, []ginauth.Check{ginauth.HasScope("read")}, ginauth.ErrStepUpRequired, "good", nil, 403, ""},
+		"a bad request of the handler's":    {tokens, []ginauth.Check{ginauth.HasScope("read")}, ginauth.ErrBadRequest, "good", nil, 400, ""},
+		"an error with an ID like ours":     {tokens, []ginauth.Check{ginauth.HasScope("read")}, &ginauth.Error{Code: ginauth.ErrForbidden, ID: "bearer.closed", Reason: "closed"}, "good", nil, 403, ""},
+		"an audience that came at run time": {func(o *ginauth.Options) { o.Providers[0].Audience = "" }, nil, nil, "", nil, 401, "Bearer"},
+		"a key, and no token":               {func(o *ginauth.Options) { o.Hooks.Authenticate = keys }, nil, nil, "", []string{"X-API-Key", "x"}, 401, ""},
+		"only keys, and a token": {func(o *ginauth.Options) { o.Hooks.Authenticate, o.Providers[0].Audience = keys, "" }, nil, nil, "nonsense", nil, 401,
+			`Bearer error="invalid_token"`},
+	} {
+		t.Run(name, func(t *testing.T) {
+			b := newBearing(t, func(_ *sitetest.Site, o *ginauth.Options) { test.change(o) })
+			b.Engine.GET("/here", b.Auth.RequireAuth(test.guard...), func(c *gin.Context) {
+				if test.answer != nil {
+					b.Auth.Fail(c, test.answer)
+				}
+			})
+			if test.want == "Bearer" {
+				p := sitetest.Client("demo", b.IDP)
+				p.Audience = theAPI
+				if err := b.Auth.SetProviders([]ginauth.Provider{p}); err != nil {
+					t.Fatal(err)
+				}
+			}
+			token := test.bearer
+			switch token {
+			case "good":
+				token = b.token("read")
+			case "old":
+				token = b.edited(func(_, claims map[string]any) { claims["auth_time"] = b.Clock.Now().Add(-time.Hour).Unix() })
+			}
+			a := b.get(t, "/here", token, test.header...)
+			want := strings.ReplaceAll(test.want, "META", b.URL+"/.well-known/oauth-protected-resource")
+			if a.status != test.status || a.challenge != want {
+				t.Errorf("%d, challenge %q; want %d, %q", a.status, a.challenge, test.status, want)
+			}
+		})
+	}
+
+	// A session's demands are not those of a token, whatever Authorization says.
+	for name, accepts := range map[string]bool{"no tokens": false, "tokens": true} {
+		s := sitetest.New(t, func(_ *sitetest.Site, o *ginauth.Options) {
+			if accepts {
+				o.Providers[0].Audience = theAPI
+			}
+		})
+		s.Engine.GET("/here", s.Auth.RequireAuth(ginauth.ACR("mfa")), showUser)
+		s.SignIn()
+		var header []string
+		if !accepts {
+			header = []string{"Authorization", "Bearer of-another-program"}
+		}
+		if p := s.Ask("GET", "/here", header...); p.Status == http.StatusOK || p.Header.Get("WWW-Authenticate") != "" {
+			t.Errorf("%s: %d, challenge %q", name, p.Status, p.Header.Get("WWW-Authenticate"))
+		}
+	}
+}
+
 // RFC 7662, 2.2: exp is OPTIONAL. Such a token is introspected once a minute, too.
 func TestBearerIntrospectedWithoutExp(t *testing.T) {
 	b := newBearing(t, introspecting)
