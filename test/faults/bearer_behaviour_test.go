@@ -8,6 +8,7 @@ import (
 	"io"
 	"net/http"
 	"net/http/httptest"
+	"net/url"
 	"runtime"
 	"slices"
 	"strings"
@@ -95,6 +96,21 @@ func TestBearerATokenLinksNoAccount(t *testing.T) {
 		t.Errorf("%d: OnLogin was called to link grace's account to %s's, by a token without a scope", back.StatusCode, previous.Subject)
 	} else {
 		t.Errorf("/login accepted the token of a request to link: %d, then %d", resp.StatusCode, back.StatusCode)
+	}
+}
+
+// A session links an account, also where tokens are accepted.
+func TestBearerASessionLinksAnAccount(t *testing.T) {
+	var previous *ginauth.User
+	b := newBearing(t, func(_ *sitetest.Site, o *ginauth.Options) {
+		o.Hooks.OnLogin = func(_ *gin.Context, l *ginauth.Login) error { previous = l.Previous; return nil }
+	})
+	b.IDP.SignInAs("ada")
+	b.SignIn()
+	b.IDP.SignInAs("grace")
+	b.Must(b.Browser.Submit(authtest.At(b.URL+"/"), b.URL+"/login/demo", url.Values{"link": {"true"}}))
+	if previous == nil || previous.Subject != "ada" {
+		t.Errorf("linked to %+v", previous)
 	}
 }
 
