@@ -96,7 +96,7 @@ func (f *feed) recall(id [16]byte, keys *[4]RevocationKey, now time.Time) (found
 		return found, false
 	}
 	for i, key := range keys {
-		if at, heard := m.heard.Written(key); at != 0 && heard >= asked {
+		if at, heard := m.heard.Written(key); heard >= asked { // asked is above 0, which is heard of an absent key
 			found[i] = time.UnixMilli(at)
 		}
 	}

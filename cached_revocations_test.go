@@ -485,6 +485,56 @@ func TestCachedAnswersOrFailsInTime(t *testing.T) {
 	})
 }
 
+// At most 16 queries are in progress. Others wait 100 ms for a place, and then fail; one that gets
+// a place uses what another request of the session has learned meanwhile.
+func TestCachedLimitsItsQueries(t *testing.T) {
+	inBubble(t, func(t *testing.T, s *tape, p, _ process) {
+		p.warm()
+		many, one := make(chan struct{}), make(chan struct{})
+		defer close(many)
+		var wg sync.WaitGroup
+		ask := func(n int) { wg.Go(func() { _, _ = p.Watermarks(t.Context(), keysOf(n)) }) }
+		s.set(func() { s.wait = many })
+		for n := range 15 {
+			ask(1 + n)
+		}
+		synctest.Wait()
+		s.set(func() { s.wait = one })
+		ask(16)
+		synctest.Wait()
+		s.set(func() { s.wait = nil })
+
+		before, start := s.asked.Load(), time.Now()
+		if _, err := p.Watermarks(t.Context(), keysOf(17)); err == nil || time.Since(start) != 100*time.Millisecond {
+			t.Errorf("without a place: %v after %v", err, time.Since(start))
+		}
+		gone, cancel := context.WithCancelCause(t.Context())
+		cancel(errDown)
+		start = time.Now()
+		if _, err := p.Watermarks(gone, keysOf(17)); err != errDown || time.Since(start) != 0 {
+			t.Errorf("a request that is over: %v after %v", err, time.Since(start))
+		}
+		if n := s.asked.Load() - before; n != 0 {
+			t.Errorf("%d queries beside 16", n)
+		}
+
+		var waited sync.WaitGroup
+		for range 3 {
+			waited.Go(func() {
+				if _, err := p.Watermarks(t.Context(), keysOf(18)); err != nil {
+					t.Error(err)
+				}
+			})
+		}
+		synctest.Wait()
+		close(one)
+		waited.Wait()
+		if n := s.asked.Load() - before; n != 1 {
+			t.Errorf("%d queries for three requests of one session", n)
+		}
+	})
+}
+
 // A store that is down is neither trusted nor queried endlessly.
 func TestCachedWithAStoreThatIsDown(t *testing.T) {
 	inBubble(t, func(t *testing.T, s *tape, p, other process) {
