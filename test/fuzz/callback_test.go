@@ -33,7 +33,7 @@ var callbacks = []string{
 	"code=CODE&state=STATE&iss=ISS&iss=ISS", "error=a&error=b&state=STATE&iss=ISS", "code=CODE&state=STATE&iss=ISS/", "code=CODE&state=STATE&iss=",
 	"code=CODE&state=STATE&iss=https://IDP.example", "code=CODE&state=STATE&iss=https://evil.example", "code=CODE&error=access_denied&state=STATE&iss=ISS",
 	"error=access_denied&state=STATE&iss=ISS", "error=access_denied&state=OTHER&iss=ISS", "error=server_error&error_description=%3Cscript%3E&error_uri=javascript:1&state=STATE&iss=ISS",
-	"error=&state=STATE&iss=ISS", "error=%3Csvg%3E%0d%0a&state=STATE&iss=ISS", "code=&state=STATE&iss=ISS", "code=a%20b&state=STATE&iss=ISS", "code=a+b&state=STATE&iss=ISS",
+	"error=&state=STATE&iss=ISS", "code=CODE&error=&state=STATE&iss=ISS", "code=CODE&error&&state=STATE&iss=ISS", "code=CODE&error=&error=&state=STATE&iss=ISS", "error=%3Csvg%3E%0d%0a&state=STATE&iss=ISS", "code=&state=STATE&iss=ISS", "code=a%20b&state=STATE&iss=ISS", "code=a+b&state=STATE&iss=ISS",
 	"code=%c3%a9&state=STATE&iss=ISS", "code=%7f&state=STATE&iss=ISS", "code=CODE%0d%0a&state=STATE&iss=ISS", "code=CODE;state=STATE;iss=ISS", "code=CODE&state=STATE&iss=ISS&x=%zz",
 	"code=CODE&state=STATE&iss=ISS&x=%2", "code=CODE&state[]=STATE&iss=ISS", "code=CODE&STATE=STATE&iss=ISS", "code=CODE&state=STATE&iss=ISS&Code=x", "code=CODE&state=STATE&iss=ISS&ſtate=x",
 	"code=CODE&state=STATE&iss=ISS&error[x]=1", "code=CODE&state=STATE&iss=ISS&access_token=t&id_token=t", "code=CODE&state=STATE&iss=ISS&session_state=s&scope=openid", "", "&&&", "=", "=&=",
@@ -83,8 +83,8 @@ func plainPair(s string) (string, bool) {
 }
 
 // redeemable is the reference: whether a response's code may be sent to the token endpoint. RFC
-// 6749 3.1 and 4.1.2, RFC 9207 2.4, and the documented limits. The browser is the one that began
-// the sign-in.
+// 6749 3.1 (a parameter without a value is like one that is omitted) and 4.1.2, RFC 9207 2.4, and
+// the documented limits. The browser is the one that began the sign-in.
 func redeemable(text, state string, limit int) bool {
 	if len(text) > limit || strings.Count(text, "&") >= 50 {
 		return false
@@ -128,7 +128,7 @@ func redeemable(text, state string, limit int) bool {
 	one := func(name string) string { return strings.Join(said[name], "") }
 	code := one("code")
 	plain := !strings.ContainsFunc(code, func(r rune) bool { return r < '!' || r > '~' })
-	return one("state") == state && one("iss") == stageIDP && said["error"] == nil && code != "" && len(code) <= 4096 && plain
+	return one("state") == state && one("iss") == stageIDP && one("error") == "" && code != "" && len(code) <= 4096 && plain
 }
 
 // hiddenIn returns the secrets that no page and no log may show, without those that the input
