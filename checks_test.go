@@ -123,6 +123,10 @@ func TestAnyOf(t *testing.T) {
 			t.Errorf("%s: %v", tt.name, err)
 		}
 	}
+	called := false
+	if err := ginauth.AnyOf(yes, func(*ginauth.User) error { called = true; return nil })(&ginauth.User{}); err != nil || called {
+		t.Errorf("a check after one that admits was called: %v", err)
+	}
 	outage := func(*ginauth.User) error { return &ginauth.Error{Code: ginauth.ErrStoreUnavailable} }
 	last := errors.New("the last one")
 	if err := ginauth.AnyOf(no, outage, func(*ginauth.User) error { return last })(&ginauth.User{}); err != last {

@@ -308,6 +308,25 @@ func TestOthersGoOnWhileOneRechecks(t *testing.T) {
 	}
 }
 
+// OnRecheck has the claims also where no other hook reads them.
+func TestOnRecheckAloneReadsClaims(t *testing.T) {
+	t.Parallel()
+	var asked int
+	var err error
+	s := recheckSite(t, func(_ *sitetest.Site, o *ginauth.Options) {
+		o.Hooks.OnRecheck = func(_ context.Context, login *ginauth.Login) error {
+			asked++
+			err = readsClaims(login)
+			return nil
+		}
+	})
+	s.SignIn()
+	recheckDue(s)
+	if s.User() == nil || asked != 1 || err != nil {
+		t.Errorf("%d questions, %v\n%s", asked, err, s.Logs)
+	}
+}
+
 func TestOnRecheck(t *testing.T) {
 	secret := errors.New("left the company")
 	for name, tt := range map[string]struct {

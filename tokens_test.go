@@ -217,6 +217,9 @@ func TestRefreshFails(t *testing.T) {
 	}
 }
 
+// offlineTokens is a Tokens that is not used.
+type offlineTokens struct{ ginauth.Tokens }
+
 // In production, Mount warns about tokens in memory, if any are kept.
 func TestTokensInMemoryAreWarnedOf(t *testing.T) {
 	apis := []ginauth.API{{URL: "https://api.corp.example/"}}
@@ -226,8 +229,11 @@ func TestTokensInMemoryAreWarnedOf(t *testing.T) {
 	}{
 		"with APIs":    {func(o *ginauth.Options) { o.Providers[0].APIs = apis }, true},
 		"with Recheck": {func(o *ginauth.Options) { o.Providers[0].Recheck = time.Hour }, true},
-		"without":      {func(*ginauth.Options) {}, false},
-		"on loopback":  {func(o *ginauth.Options) { o.BaseURL, o.Providers[0].APIs = "http://localhost:8080", apis }, false},
+		"in a store": {func(o *ginauth.Options) {
+			o.Tokens, o.Revocations, o.Providers[0].APIs = new(offlineTokens), new(sitetest.RevocationMap), apis
+		}, false},
+		"without":     {func(*ginauth.Options) {}, false},
+		"on loopback": {func(o *ginauth.Options) { o.BaseURL, o.Providers[0].APIs = "http://localhost:8080", apis }, false},
 	} {
 		t.Run(name, func(t *testing.T) {
 			var lines sitetest.Logs

@@ -1777,6 +1777,23 @@ func TestBearerLoadUserIntrospectsNothing(t *testing.T) {
 	}
 }
 
+// A check that fails inside AnyOf takes back only what a HasScope in it admitted.
+func TestBearerAnyOfTakesBackItsOwnAdmission(t *testing.T) {
+	b := newBearing(t, nil)
+	refuse := func(*ginauth.User) error { return errors.New("no") }
+	scopeAndNo := func(u *ginauth.User) error {
+		_ = ginauth.HasScope("read")(u)
+		return errors.New("no")
+	}
+	demo := ginauth.FromProvider("demo")
+	b.Engine.GET("/admitted-before", b.Auth.RequireAuth(ginauth.HasScope("read"), ginauth.AnyOf(refuse, demo)), showUser)
+	b.Engine.GET("/taken-back", b.Auth.RequireAuth(ginauth.AnyOf(scopeAndNo, demo)), showUser)
+	b.get(t, "/admitted-before", b.token("read")).admits(t)
+	if a := b.get(t, "/taken-back", b.token("read")); a.status != http.StatusForbidden || a.user != nil {
+		t.Errorf("%d %s", a.status, a.text)
+	}
+}
+
 // Each malformed request has an error of its own.
 func TestBearerMalformedRequests(t *testing.T) {
 	for id, test := range map[string]struct {
