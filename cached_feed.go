@@ -96,7 +96,7 @@ func (f *feed) recall(id [16]byte, keys *[4]RevocationKey, now time.Time) (found
 		return found, false
 	}
 	for i, key := range keys {
-		if at, heard := m.heard.Written(key); heard >= asked { // asked is above 0, which is heard of an absent key
+		if at, heard := m.heard.Written(key); heard >= asked { // an absent key was heard at 0, and asked is at least 1
 			found[i] = time.UnixMilli(at)
 		}
 	}

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"io"
 	"net"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -143,7 +144,7 @@ func TestFollowEndsAtNonsense(t *testing.T) {
 		prefix := rand.Text()
 		h := follow(t, redisstate.New(c, prefix))
 		c.Publish(t.Context(), prefix+"told", message)
-		h.end(t, "unexpected message")
+		h.end(t, strconv.Quote(message[:min(len(message), 40)]))
 	}
 }
 

@@ -122,6 +122,15 @@ func TestKeysForAccessTokens(t *testing.T) {
 		t.Errorf("%d requests for keys that are older than 30 s", n)
 	}
 
+	p.on(pathKeys, answering(http.StatusServiceUnavailable, "text/html", ""))
+	c = p.client(forTokens)
+	_, err = verify(t, c, forged())
+	wantError(t, err, rp.ProviderUnavailable, "http.status")
+	p.on(pathKeys, nil)
+	p.clock.add(time.Hour)
+	_, err = verify(t, c, forged()) // the first for which there are keys
+	wantError(t, err, rp.InvalidToken, "jwt.signature")
+
 	p.on(pathDiscovery, answering(http.StatusServiceUnavailable, "text/html", ""))
 	_, err = verify(t, p.client(forTokens), p.accessToken(nil, nil))
 	wantError(t, err, rp.ProviderUnavailable, "http.status")

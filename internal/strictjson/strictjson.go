@@ -94,14 +94,14 @@ func decode(text string) (any, error) {
 	return v, nil
 }
 
-// Names are the names of members that a program reads.
+// Names is a set of member names that a program reads: Check rejects variants of them.
 type Names struct {
 	all   []string
 	exact map[string]struct{} // all
-	other []string            // those of all that are not in lower case
+	other []string            // those of all for which isLower is false
 }
 
-// NewNames returns the Names of these.
+// NewNames returns the set of these names.
 func NewNames(names ...string) *Names {
 	n := &Names{all: names, exact: make(map[string]struct{}, len(names))}
 	for _, name := range names {

@@ -256,7 +256,7 @@ func TestErrorsFitOneLine(t *testing.T) {
 }
 
 func TestNames(t *testing.T) {
-	names := strictjson.NewNames("sub", "iss", "email_verified", "kid", "Name", "name", "größe")
+	names := strictjson.NewNames("sub", "iss", "email_verified", "kid", "Name", "name", "größe", "Kind")
 	tests := []struct {
 		name, text, want string
 	}{
@@ -271,6 +271,7 @@ func TestNames(t *testing.T) {
 		{"a Kelvin sign is refused", `{"` + "\u212a" + `id":"x"}`, `"\u212aid" "kid"`},
 		{"a variant of a long name is refused", `{"Email_Verified":true}`, `"Email_Verified" "email_verified"`},
 		{"a variant of a name with a capital is refused", `{"naMe":1}`, `"naMe" "Name"`},
+		{"the lower case of a name with a capital is refused", `{"kind":1}`, `"kind" "Kind"`},
 		{"a variant of a name outside ASCII is refused", `{"GRÖSSE":1,"GRÖẞE":1}`, `"GR\u00d6\u1e9eE" "gr\u00f6\u00dfe"`},
 		{"a variant of both of two names is refused", `{"NAME":1}`, `"NAME" `},
 	}

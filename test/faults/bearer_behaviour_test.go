@@ -1750,6 +1750,48 @@ func TestBearerRequestsThatWaitForAnother(t *testing.T) {
 	}
 }
 
+// held is a context that stops a request when it is about to call OnToken, which looks for a call
+// of it in progress.
+type held struct {
+	context.Context
+	reached, release chan struct{}
+	once             *sync.Once
+}
+
+// Value implements context.Context.
+func (h held) Value(key any) any {
+	if fmt.Sprintf("%T", key) == "ginauth.runningHook" {
+		h.once.Do(func() { close(h.reached); <-h.release })
+	}
+	return h.Context.Value(key)
+}
+
+// A request that finds no result, and gets its turn after another has made one, uses that.
+func TestBearerAResultThatCameMeanwhile(t *testing.T) {
+	var calls atomic.Int64
+	b := newBearing(t, func(_ *sitetest.Site, o *ginauth.Options) {
+		o.Hooks.OnToken = func(*gin.Context, *ginauth.User) error { calls.Add(1); return nil }
+	})
+	token := b.token("read")
+	h := held{t.Context(), make(chan struct{}), make(chan struct{}), new(sync.Once)}
+	var status int
+	var wg sync.WaitGroup
+	wg.Go(func() {
+		r := httptest.NewRequestWithContext(h, "GET", b.URL+"/read", nil)
+		r.Header.Set("Authorization", "Bearer "+token)
+		w := httptest.NewRecorder()
+		b.Engine.ServeHTTP(w, r)
+		status = w.Code
+	})
+	<-h.reached
+	b.get(t, "/read", token).admits(t)
+	close(h.release)
+	wg.Wait()
+	if status != http.StatusOK || calls.Load() != 1 {
+		t.Errorf("%d after %d calls", status, calls.Load())
+	}
+}
+
 // Without its revocations a token is not accepted, even if it was before.
 func TestBearerTheRevocationsFail(t *testing.T) {
 	store := new(sitetest.BrokenRevocations)
