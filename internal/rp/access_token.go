@@ -126,7 +126,7 @@ func (c *Client) VerifyAccessToken(ctx context.Context, t *UnverifiedToken) (*Ac
 	// no sign-ins that would notice. Since anyone can send a token with a wrong signature, such
 	// a token causes a request for the keys only if they are older than accessKeysAge.
 	keys.token = t.raw
-	if keys.used = keys.verifies(keys.keys); keys.used == nil && keys.seen != nil && !fresh(keys.seen.fetched, now, accessKeysAge) {
+	if keys.used = keys.verifies(keys.keys); keys.used == nil && !fresh(keys.seen.fetched, now, accessKeysAge) {
 		keys.refetch(ctx)
 	}
 	if keys.used == nil {

@@ -127,7 +127,7 @@ func TestKeysForAccessTokens(t *testing.T) {
 	_, err = verify(t, c, forged())
 	wantError(t, err, rp.ProviderUnavailable, "http.status")
 	p.on(pathKeys, nil)
-	p.clock.add(time.Hour)
+	p.clock.add(31 * time.Second)
 	_, err = verify(t, c, forged()) // the first for which there are keys
 	wantError(t, err, rp.InvalidToken, "jwt.signature")
 
