@@ -28,7 +28,7 @@ func TestWithoutScripts(t *testing.T) {
 		x := off(t)
 		x.get(s.URL + "/page/one")
 		s.choose(x)
-		x.at(s.idp.Issuer+"/choose", "You are being sent back")
+		x.at(s.idp.Issuer+"/choose", "Continue")
 		x.click("Continue")
 		x.at(s.URL+"/page/one", "Page one of Ada")
 	})

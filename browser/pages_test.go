@@ -50,24 +50,24 @@ func TestThePagesThatPeopleSee(t *testing.T) {
 			"forbidden": func(x *tab, s *site) {
 				x.get(s.URL + "/login/demo?return_to=/staff")
 				s.choose(x)
-				x.at(s.URL+"/staff", "Access denied", "Use another account")
+				x.at(s.URL+"/staff", words("title.access"), words("other"))
 			},
 			"sign out": func(x *tab, s *site) {
 				x.get(s.URL + "/login/demo")
 				s.choose(x)
 				x.at(s.URL+"/", "Home of Ada")
 				x.get(s.URL + "/logout")
-				x.at(s.URL+"/logout", "Sign out?", "Stay signed in")
+				x.at(s.URL+"/logout", words("sign_out.title"), words("sign_out.stay"))
 			},
 			"signed out": func(x *tab, s *site) {
 				x.get(s.URL + "/logout")
-				x.at(s.URL+"/logout", "You are signed out")
+				x.at(s.URL+"/logout", words("signed_out.title"))
 			},
 			"ended": func(x *tab, s *site) {
 				x.get(s.URL + "/")
 				x.at(s.URL+"/", "Home of nobody")
 				x.click("Send")
-				x.at(s.URL+"/page/form", "Please sign in again")
+				x.at(s.URL+"/page/form", words("ended.title"))
 			},
 			"provider": func(x *tab, s *site) {
 				x.get(s.URL + "/login/demo")

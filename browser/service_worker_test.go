@@ -12,15 +12,16 @@ import (
 	"github.com/ginauth/ginauth"
 )
 
-// newWorkerSite starts an application with a service worker that hands every request on.
-// Its page /start installs it.
+// newWorkerSite starts an application with a service worker that hands every request on, except
+// for the icon's: Firefox complains if the page is left while it loads. Its page /start installs
+// the worker.
 func newWorkerSite(t *testing.T) *site {
 	t.Helper()
 	return newSite(t, places["http"], func(s *site, _ *ginauth.Options) {
 		s.more = func(app *gin.Engine) {
 			app.GET("/worker.js", func(c *gin.Context) {
 				c.Data(http.StatusOK, "text/javascript", []byte(`self.addEventListener("install", () => self.skipWaiting());
-self.addEventListener("fetch", e => e.respondWith(fetch(e.request)));`))
+self.addEventListener("fetch", e => e.request.url.endsWith("/favicon.ico") || e.respondWith(fetch(e.request)));`))
 			})
 			app.GET("/start", func(c *gin.Context) {
 				c.Data(http.StatusOK, "text/html; charset=utf-8", []byte(`<!doctype html><html lang="en"><title>Start</title><main><h1>Waiting</h1></main>

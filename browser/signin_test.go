@@ -61,7 +61,7 @@ func TestSigningInAndOut(t *testing.T) {
 
 		// From our own page, whose policy has to let the form go on to the provider.
 		x.get(s.URL + "/logout")
-		x.at(s.URL+"/logout", "Sign out?")
+		x.at(s.URL+"/logout", words("sign_out.title"))
 		x.click("Sign out")
 		x.at(s.URL+"/", "Home of nobody")
 		if n := s.idp.Count("end_session"); n != 2 {
@@ -103,7 +103,7 @@ func TestTheKeyboardAlone(t *testing.T) {
 		enter(2)
 		x.at(s.URL+"/page/one", "Page one of Grace Hopper")
 		x.get(s.URL + "/logout")
-		x.at(s.URL+"/logout", "Sign out?")
+		x.at(s.URL+"/logout", words("sign_out.title"))
 		enter(1)
 		x.at(s.URL+"/", "Home of nobody")
 	})

@@ -10,6 +10,8 @@ import (
 	"sync"
 	"testing"
 	"time"
+
+	pagetexts "github.com/ginauth/ginauth/internal/page"
 )
 
 // tab is an open tab, and what a person does with it.
@@ -168,6 +170,15 @@ func (x *tab) at(address string, texts ...string) {
 		}
 		return shown == address && !slices.ContainsFunc(texts, func(text string) bool { return !strings.Contains(p.Text, text) })
 	}, fmt.Sprintf("%s with %q", address, texts))
+}
+
+// words returns an English text of ginauth's pages.
+func words(key string) string {
+	texts, err := pagetexts.NewTexts(nil)
+	if err != nil {
+		panic(err)
+	}
+	return texts.Get("en", key)
 }
 
 // until waits for a page, with a look at every one that has loaded.

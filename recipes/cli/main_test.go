@@ -5,7 +5,6 @@ import (
 	"bytes"
 	"encoding/json"
 	"errors"
-	"fmt"
 	"io"
 	"log/slog"
 	"net/http"
@@ -13,6 +12,7 @@ import (
 	"net/url"
 	"os"
 	"path/filepath"
+	"regexp"
 	"runtime"
 	"strings"
 	"sync"
@@ -143,10 +143,11 @@ func TestSigningInWithTheDeviceFlow(t *testing.T) {
 	}()
 	lines := bufio.NewReader(read)
 	line, err := lines.ReadString('\n')
-	var page, code string
-	if _, scanned := fmt.Sscanf(line, "Open %s and type the code %s\n", &page, &code); scanned != nil {
-		t.Fatalf("%q: %v, %v", line, scanned, err)
+	said := regexp.MustCompile(`(https?://\S+) .* ([A-Z-]+)\n$`).FindStringSubmatch(line)
+	if said == nil {
+		t.Fatalf("%q: %v", line, err)
 	}
+	page, code := said[1], said[2]
 	b := authtest.NewBrowser()
 	p, err := b.Get(page)
 	if err == nil {

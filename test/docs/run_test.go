@@ -431,7 +431,7 @@ func passedOn(t *testing.T, v *docVisit) {
 	if text := v.page.Text(); strings.Contains(text, "boss") || strings.Contains(text, "ginauth") {
 		t.Errorf("the upstream program gets %s", text)
 	}
-	v.sees(v.saw(v.browser.Submit(v.page, "/oauth2/logout", nil)), "You are signed out")
+	v.sees(v.saw(v.browser.Submit(v.page, "/oauth2/logout", nil)), sitetest.Sentence(t, "signed_out.title"))
 	// Values that users can enter into a profile are not forwarded as verified.
 	v.idp.AddPerson(authtest.Person{Subject: "mallory", Username: "mallory", Email: "boss@example.com",
 		Groups: []string{"staff,admin", " admin", "admin ", "admin\t", "domain users", "readers"}})
